@@ -1,0 +1,296 @@
+/* cross_entropy.h - softmax cross-entropy of logits: loss, gradient, diagonal of the Hessian. Included once
+ * per dtype, no include guard.
+ *
+ * A row with target weights a_k (labels, probabilities, class weights, smoothing and sample weight, all in one),
+ * A = sum a_k, D = sum a_k (max - x_k), L = log1p(others / top), lse = max + L, and the coefficient z of z_loss:
+ *
+ *     loss    D + A L + z lse^2                        no term is negative: nothing cancels
+ *     grad_i  ((A + 2 z lse) s_i - a_i) / T / norm     at the maximum as (A - a_i) s_i - a_i others / sum
+ *     hess_i  ((A + 2 z lse) s_i (1 - s_i) + 2 z s_i^2) / T^2 / norm
+ *
+ * Labels without smoothing have one a_k, at the label t; their gradient is the softmax with another factor, and
+ * one entry mended. Everything else goes the general way, which computes the exponentials twice. */
+
+/* What the options make of the rows of a tile: lane l belongs to row l. */
+typedef struct {
+    ptrdiff_t at[VL]; /* the label, 0 where there is none that counts */
+    vmask counts;     /* not ignored */
+    int any;
+    vreal sample; /* sample_weight */
+    wide row;     /* the coefficient of z_loss and of the label: sample_weight, times weight[label] */
+} FN(targets);
+
+SG_NOINLINE FN(targets) FN(targets_of)(int layout, const FN(tile) *t) {
+    const sg_call *c = t->call;
+    FN(targets) y;
+    real counts[VL], weight[VL];
+    y.any = 0;
+    for (int l = 0; l < VL; l++) {
+        const int r = layout == LAYOUT_ACROSS ? 0 : l;
+        int64_t label = 0;
+        counts[l] = r < t->rows;
+        if (c->labels && r < t->rows) {
+            /* read once: another thread may write labels after they were checked */
+            label = ((const volatile int64_t *)c->labels)[t->row + r];
+            if (label == c->ignore_index || (uint64_t)label >= (uint64_t)t->n) counts[l] = label = 0;
+        }
+        y.any |= counts[l] != 0;
+        y.at[l] = (ptrdiff_t)label;
+        weight[l] = c->labels && c->weight ? ((const real *)c->weight)[label] : 1;
+    }
+    y.counts = veq(vload(counts), vset1(1));
+    y.sample = c->sample_weight ? FN(get_rows)(layout, t, c->sample_weight) : vset1(1);
+    y.row = FN(wide_mul)(FN(wide_of)(y.sample), FN(wide_of)(vload(weight)));
+    return y;
+}
+
+/* One element a row: x at the label. */
+SG_NOINLINE vreal FN(at_labels)(int layout, FN(view) x, const FN(targets) *y) {
+    real lane[VL];
+    for (int l = 0; l < VL; l++) lane[l] = layout == LAYOUT_ACROSS ? x.p[y->at[l]] : x.p[y->at[l] * x.step + l];
+    return vload(lane);
+}
+SG_NOINLINE void FN(put_at_labels)(int layout, const FN(tile) *t, FN(view) x, const FN(targets) *y, vreal value) {
+    real lane[VL];
+    vstore(lane, value);
+    for (int l = 0; l < t->rows; l++) x.p[layout == LAYOUT_ACROSS ? y->at[l] : y->at[l] * x.step + l] = lane[l];
+}
+
+/* Rows that do not count are exactly 0, whatever they hold. */
+SG_NOINLINE void FN(clear_ignored)(int layout, const FN(tile) *t, const FN(targets) *y, FN(view) x) {
+    if (!many(mnot(y->counts))) return;
+    for (ptrdiff_t v = 0; v < FN(vectors)(layout, t->n); v++)
+        FN(put)(layout, x, v, t->n, vselect(y->counts, FN(get)(layout, x, v, t->n, 0), vset1(0)));
+}
+SG_NOINLINE void FN(put_loss)(int layout, const FN(tile) *t, const FN(targets) *y, wide loss) {
+    double hi[VL], lo[VL];
+    FN(wide_store)(FN(wide_select)(y->counts, loss, FN(zero)()), hi, lo);
+    for (int l = 0; l < (layout == LAYOUT_ACROSS ? 1 : t->rows); l++) t->call->loss[t->row + l] = hi[l];
+}
+
+/* coefficient * loss, where 0 times inf is 0 */
+SG_NOINLINE wide FN(weigh)(wide coefficient, wide loss) {
+    vmask nothing = mand(veq(FN(wide_round)(coefficient), vset1(0)), veq(FN(wide_round)(loss), vset1(REAL_INF)));
+    return FN(wide_select)(nothing, FN(zero)(), FN(wide_mul)(coefficient, loss));
+}
+/* z lse^2 */
+SG_NOINLINE wide FN(z_loss)(const sg_call *c, wide row, wide lse) {
+    if (c->z_loss == 0) return FN(zero)();
+    return FN(wide_mul)(FN(wide_mul)(FN(wide_set1)(c->z_loss, 0), row), FN(wide_mul)(lse, lse));
+}
+/* 2 z lse */
+SG_NOINLINE wide FN(z_slope)(const sg_call *c, wide row, wide lse) {
+    if (c->z_loss == 0) return FN(zero)();
+    return FN(wide_mul)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), row), lse);
+}
+/* what gradients are divided by: T norm */
+SG_NOINLINE wide FN(divisor)(const sg_call *c) {
+    return FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1]));
+}
+SG_NOINLINE wide FN(lse_of)(const FN(stats) *row, wide log) {
+    return FN(wide_add)(FN(wide_of)(row->offset), FN(wide_add)(FN(wide_of)(row->max), log));
+}
+
+/* Labels without smoothing. With `grad`, the terms go to the gradient, which is then scaled in place. */
+SG_INLINE int FN(label_tile)(int layout, int grad, const FN(tile) *t) {
+    const sg_call *c = t->call;
+    FN(targets) y = FN(targets_of)(layout, t);
+    TILE_BUFFER(buffer, 0);
+    FN(view) to = {buffer, VL};
+    if (grad) to = FN(open_out)(layout, t, &c->out, buffer);
+    if (layout == LAYOUT_ACROSS && !y.any) {
+        FN(put_loss)(layout, t, &y, FN(zero)());
+        if (!grad) return 1;
+        SG_EACH(layout, t->n, 4, { FN(write)(layout, full, to, v, t->n, vset1(0)); });
+        FN(close_out)(layout, t, &c->out, to);
+        return 1;
+    }
+    FN(view) x = FN(open_logits)(layout, t, buffer, to);
+    FN(stats) row;
+    vreal *Ms = FN(block_M)(t);
+    vreal target = FN(at_labels)(layout, x, &y); /* now: in place the terms replace the logits */
+    if (!(grad ? FN(grad_stats)(layout, &x, to, t->n, to, Ms, &row) : FN(log_stats)(layout, &x, t->n, to, &row)))
+        return 0;
+    vreal shifted = vselect(veq(target, row.offset), vset1(0), vsub(target, row.offset));
+    target = vselect(FN(is_far)(row.offset), shifted, target);
+
+    wide log = FN(log1p)(FN(wide_div)(row.others, row.top)), lse = FN(lse_of)(&row, log);
+    wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
+    FN(put_loss)(layout, t, &y, FN(wide_add)(FN(weigh)(y.row, loss), FN(z_loss)(c, y.row, lse)));
+    if (!grad) return 1;
+
+    wide sum = FN(wide_add)(row.others, row.top);
+    wide z = FN(z_slope)(c, y.row, lse), divisor = FN(divisor)(c);
+    wide slope = FN(wide_div)(FN(wide_add)(y.row, z), divisor);
+    FN(scale_row)(layout, to, t->n, Ms, row.M, FN(wide_mul)(slope, FN(inverse)(sum)));
+
+    /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
+    wide e = FN(wide_term)(target, FN(limits_of)(row.max));
+    wide rest = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
+    wide entry = FN(wide_sub)(FN(wide_mul)(z, FN(wide_div)(e, sum)), FN(wide_mul)(y.row, FN(wide_div)(rest, sum)));
+    FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(wide_div)(entry, divisor)));
+    FN(clear_ignored)(layout, t, &y, to);
+    FN(close_out)(layout, t, &c->out, to);
+    return 1;
+}
+
+/* The target weights of vector v but for the sample weight and the label: w (p y + q) with smoothing e:
+ * p = 1 - e, q = e / C. */
+typedef struct {
+    FN(view) y;         /* probabilities; p NULL: there are none */
+    const real *weight; /* or NULL */
+    vreal p, q;
+} FN(weights);
+
+SG_NOINLINE FN(weights) FN(weights_of)(int layout, const FN(tile) *t, real *buffer) {
+    const sg_call *c = t->call;
+    FN(weights) w = {{NULL, 0}, c->weight, vset1(1), vset1(0)};
+    if (!c->labels) w.y = FN(open)(layout, t, &c->g, buffer);
+    if (c->label_smoothing != 0) {
+        w.p = vset1((real)(1 - c->label_smoothing));
+        w.q = vset1((real)c->label_smoothing / (real)t->n);
+    }
+    return w;
+}
+SG_BODY vreal FN(weight_at)(int layout, int full, const FN(weights) *w, ptrdiff_t v, ptrdiff_t n) {
+    vreal a = w->q;
+    if (w->y.p) a = vfma(w->p, FN(read)(layout, full, w->y, v, n, 0), w->q);
+    if (w->weight) {
+        const FN(view) weight = {(real *)w->weight, VL};
+        a = vmul(a, layout == LAYOUT_ACROSS ? FN(read)(layout, full, weight, v, n, 0) : vset1(w->weight[v]));
+    }
+    if (layout == LAYOUT_ACROSS && !full)
+        a = vselect(vlt(viota(), vset1((real)FN(lanes_left)(v, n))), a, vset1(0));
+    return a;
+}
+
+/* The general way: any targets, any options; with `grad`, and with `hess` of it. */
+SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t) {
+    const sg_call *c = t->call;
+    FN(targets) y = FN(targets_of)(layout, t);
+    TILE_BUFFER(buffer, 0);
+    TILE_BUFFER(y_buffer, 1);
+    TILE_BUFFER(hess_buffer, 2);
+    FN(view) to = {buffer, VL}, curvature = {hess_buffer, VL};
+    if (grad) to = FN(open_out)(layout, t, &c->out, buffer);
+    if (hess) curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
+    if (layout == LAYOUT_ACROSS && !y.any) {
+        FN(put_loss)(layout, t, &y, FN(zero)());
+        SG_EACH(layout, t->n, 4, {
+            if (grad) FN(write)(layout, full, to, v, t->n, vset1(0));
+            if (hess) FN(write)(layout, full, curvature, v, t->n, vset1(0));
+        });
+        if (grad) FN(close_out)(layout, t, &c->out, to);
+        if (hess) FN(close_out)(layout, t, &c->hess, curvature);
+        return 1;
+    }
+    FN(view) x = FN(open_logits)(layout, t, buffer, to);
+    FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
+    FN(stats) row;
+    if (!FN(log_stats)(layout, &x, t->n, to, &row)) return 0;
+    vreal target = FN(at_labels)(layout, x, &y);
+
+    /* D and A but for the sample weight; then the label's share, a = (1 - e) w_t */
+    wide far[4 * VL], total[4 * VL];
+    FN(clear_chains)(layout, far);
+    FN(clear_chains)(layout, total);
+    SG_EACH(layout, t->n, FN(chains)(layout), {
+        vreal a = FN(weight_at)(layout, full, &weights, v, t->n), b = FN(read)(layout, full, x, v, t->n, 0);
+        b = vselect(veq(a, vset1(0)), row.max, b); /* what does not count has no distance: 0 inf = 0 */
+        far[l] = FN(wide_fma_difference)(far[l], a, row.max, b);
+        total[l] = FN(wide_fma)(total[l], a, vset1(1));
+    });
+    wide sample = FN(wide_of)(y.sample), label = FN(zero)();
+    wide log = FN(log1p)(FN(wide_div)(row.others, row.top)), lse = FN(lse_of)(&row, log);
+    wide mass = FN(wide_mul)(sample, FN(fold_chains)(layout, total));
+    wide loss = FN(wide_add)(FN(weigh)(sample, FN(fold_chains)(layout, far)), FN(wide_mul)(mass, log));
+    if (c->labels) {
+        label = FN(wide_mul)(FN(wide_of)(weights.p), y.row);
+        wide d = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
+        loss = FN(wide_add)(loss, FN(weigh)(label, d));
+    }
+    FN(put_loss)(layout, t, &y, FN(wide_add)(loss, FN(z_loss)(c, y.row, lse)));
+    if (!grad) return 1;
+
+    const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), divisor = FN(divisor)(c);
+    const wide one = FN(wide_set1)(1, 0), unit = FN(wide_div)(one, divisor);
+    const wide A = FN(wide_add)(FN(wide_add)(mass, label), FN(z_slope)(c, y.row, lse));
+    const wide slope = FN(wide_mul)(A, unit), rest = FN(wide_div)(row.others, sum);
+    const wide rest_unit = FN(wide_mul)(rest, unit);
+    const vreal K = vset1(-HEADROOM), h = FN(wide_round)(unit);
+    const vreal A_hi = FN(wide_round)(A), A_lo = FN(wide_rest)(A, A_hi);
+    const vreal rest_hi = FN(wide_round)(rest_unit), rest_lo = FN(wide_rest)(rest_unit, rest_hi);
+    const FN(limits) limits = FN(limits_of)(row.max);
+    const FN(factor) to_grad = FN(factor_of)(FN(wide_mul)(slope, inverse), K);
+    const FN(factor) to_unit = FN(factor_of)(FN(wide_mul)(unit, inverse), K);
+    const FN(factor) to_s = FN(factor_of)(inverse, K);
+    const wide T = FN(wide_set1)(c->temperature, 0);
+    const FN(factor) to_hess = FN(factor_of)(FN(wide_div)(FN(wide_mul)(slope, inverse), T), K);
+    const vreal top_rest = FN(wide_round)(rest);
+    const vreal z2 = FN(wide_round)(
+        FN(wide_div)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), y.row), FN(wide_mul)(divisor, T)));
+    SG_EACH(layout, t->n, 4, {
+        vreal b = FN(read)(layout, full, x, v, t->n, 0), scale, frac;
+        vreal a = vmul(FN(weight_at)(layout, full, &weights, v, t->n), y.sample);
+        FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
+        vreal e = vfma(scale, frac, scale);
+        vmask at_top = veq(b, row.max);
+        vreal eg = vmul(e, to_grad.pre), eu = vmul(vmul(e, to_unit.pre), vadd(vsub(A_hi, a), A_lo));
+        vreal plain = vfma(eg, to_grad.hi, vfma(eg, to_grad.lo, vsub(vset1(0), vmul(a, h))));
+        vreal top = vfnma(a, rest_hi, vfnma(a, rest_lo, FN(times)(eu, to_unit)));
+        FN(write)(layout, full, to, v, t->n, vselect(at_top, top, plain));
+        if (hess) {
+            vreal es = vmul(e, to_s.pre);
+            vreal others = vfnma(es, to_s.lo, vfnma(es, to_s.hi, vset1(1)));
+            vreal r = vmul(FN(times_any)(e, to_hess), vselect(at_top, top_rest, others));
+            if (c->z_loss != 0) {
+                vreal s = FN(times)(es, to_s);
+                r = vfma(vmul(s, s), z2, r);
+            }
+            FN(write)(layout, full, curvature, v, t->n, r);
+        }
+    });
+    if (c->labels) {
+        /* the label's entry whole: (A - a_t) e_t - a_t others_t */
+        real own[VL];
+        for (int l = 0; l < VL; l++) own[l] = weights.weight ? weights.weight[y.at[l]] : 1;
+        wide e = FN(wide_term)(target, limits);
+        wide others = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
+        wide a = FN(wide_add)(label, FN(wide_of)(vmul(vmul(weights.q, vload(own)), y.sample)));
+        wide entry = FN(wide_sub)(FN(wide_mul)(FN(wide_sub)(A, a), FN(wide_div)(e, sum)),
+                                  FN(wide_mul)(a, FN(wide_div)(others, sum)));
+        FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(wide_div)(entry, divisor)));
+    }
+    FN(clear_ignored)(layout, t, &y, to);
+    FN(close_out)(layout, t, &c->out, to);
+    if (hess) {
+        FN(clear_ignored)(layout, t, &y, curvature);
+        FN(close_out)(layout, t, &c->hess, curvature);
+    }
+    return 1;
+}
+
+/* Which results are wanted is in the call: no array, no result. */
+SG_INLINE int FN(cross_entropy_tile)(int layout, const FN(tile) *t) {
+    const sg_call *c = t->call;
+    if (c->labels && c->label_smoothing == 0 && !c->hess.data)
+        return FN(label_tile)(layout, c->out.data != NULL, t);
+    return FN(general_tile)(layout, c->out.data != NULL, c->hess.data != NULL, t);
+}
+BOTH_LAYOUTS(cross_entropy)
+
+/* What reduction="mean" divides by: the sum over the rows that count of sample_weight * weight[label]. */
+static void FN(total_weight)(const sg_call *c, double total[2]) {
+    const real *w = c->labels ? c->weight : NULL, *sample = c->sample_weight;
+    double sum = 0, error = 0;
+    for (ptrdiff_t r = 0; r < c->outer * c->inner; r++) {
+        int64_t label = c->labels ? c->labels[r] : 0;
+        if (c->labels && (label == c->ignore_index || (uint64_t)label >= (uint64_t)c->n)) continue;
+        double b = (w ? (double)w[label] : 1.0) * (sample ? (double)sample[r] : 1.0);
+        double s = sum + b, z = s - sum;
+        error += (sum - (s - z)) + (b - z);
+        sum = s;
+    }
+    total[0] = sum;
+    total[1] = sum - sum == 0 ? error : 0;
+}

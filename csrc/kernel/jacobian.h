@@ -1,0 +1,87 @@
+/* jacobian.h - the Jacobians, one C x C matrix a row. Included once per dtype, no include guard.
+ *
+ * With p_i = e_i 2^-HEADROOM, s_i = p_i / sum p. Off the diagonal -s_i s_j = -p_j (p_i / sum^2), the
+ * factor in two parts, one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
+ * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. */
+
+/* row i of out: -p_j (p_i h), h = 1 / sum^2 as hi + lo; then the diagonal */
+SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi, real lo,
+                                            real *out, ptrdiff_t stride) {
+    const FN(view) x = {(real *)p, VL};
+    const vreal zero = vset1(0);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const FN(view) to = {out + i * stride, VL};
+        vreal pi = vset1(p[i]);
+        vreal fh = vsub(zero, vmul(pi, vset1(hi)));
+        vreal fl = vfnma(pi, vset1(lo), vfnma(pi, vset1(hi), vsub(zero, fh)));
+        SG_EACH(LAYOUT_ACROSS, n, 4, {
+            vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
+            FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, fh, vmul(a, fl)));
+        });
+        to.p[i] = diagonal[i];
+    }
+}
+/* row i of out: -s_j; then the diagonal 1 - s_i */
+SG_NOINLINE void FN(write_log_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi,
+                                                real lo, real *out, ptrdiff_t stride) {
+    const FN(view) x = {(real *)p, VL};
+    const vreal h = vset1(-hi), l_ = vset1(-lo);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const FN(view) to = {out + i * stride, VL};
+        SG_EACH(LAYOUT_ACROSS, n, 4, {
+            vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
+            FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, h, vmul(a, l_)));
+        });
+        to.p[i] = diagonal[i];
+    }
+}
+
+SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
+    if (layout == LAYOUT_LONG) return 0; /* matrices are written row by row */
+    const sg_call *c = t->call;
+    TILE_BUFFER(p_buffer, 0);
+    TILE_BUFFER(x_buffer, 1);
+    TILE_BUFFER(d_buffer, 2);
+    FN(view) p = {p_buffer, VL}, staged = {x_buffer, VL}, diagonal = {d_buffer, VL};
+    FN(view) x = FN(open_logits)(layout, t, x_buffer, staged);
+    FN(stats) row;
+    vreal *Ms = FN(block_M)(t);
+    FN(grad_stats)(layout, &x, p, t->n, staged, Ms, &row);
+    FN(scale_row)(layout, p, t->n, Ms, row.M, FN(wide_set1)(1, 0));
+    wide sum = FN(wide_add)(row.others, row.top);
+    wide inverse = FN(inverse)(sum);
+    vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi);
+    vreal top = FN(wide_round)(FN(wide_div)(row.others, sum));
+    SG_EACH(layout, t->n, 4, {
+        vreal a = FN(read)(layout, full, p, v, t->n, 0);
+        vreal rest = vfnma(a, lo, vfnma(a, hi, vset1(1)));
+        rest = vselect(veq(FN(read)(layout, full, x, v, t->n, 0), row.max), top, rest);
+        if (!of_log) rest = vmul(vfma(a, hi, vmul(a, lo)), rest);
+        FN(write)(layout, full, diagonal, v, t->n, rest);
+    });
+    if (!of_log) {
+        wide square = FN(wide_mul)(inverse, inverse);
+        hi = FN(wide_round)(square);
+        lo = FN(wide_rest)(square, hi);
+    }
+    real hi_of[VL], lo_of[VL];
+    vstore(hi_of, hi);
+    vstore(lo_of, lo);
+    for (int r = 0; r < t->rows; r++) {
+        real p_row[SHORT_N], d_row[SHORT_N];
+        if (layout == LAYOUT_SHORT)
+            for (ptrdiff_t i = 0; i < t->n; i++) {
+                p_row[i] = p.p[i * VL + r];
+                d_row[i] = diagonal.p[i * VL + r];
+            }
+        (of_log ? FN(write_log_softmax_jacobian) : FN(write_softmax_jacobian))(
+            layout == LAYOUT_SHORT ? p_row : p.p, layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n, hi_of[r],
+            lo_of[r], FN(row_start)(c, &c->out, t->row + r), c->out.axis);
+    }
+    return 1;
+}
+
+SG_INLINE int FN(softmax_jacobian_tile)(int layout, const FN(tile) *t) { return FN(jacobian_tile)(layout, 0, t); }
+SG_INLINE int FN(log_softmax_jacobian_tile)(int layout, const FN(tile) *t) { return FN(jacobian_tile)(layout, 1, t); }
+BOTH_LAYOUTS(softmax_jacobian)
+BOTH_LAYOUTS(log_softmax_jacobian)

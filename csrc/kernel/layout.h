@@ -1,0 +1,45 @@
+/* layout.h - how rows lie in vectors. Included once.
+ *
+ * A tile is a run of vectors at p, p + step, p + 2 step, ...:
+ *   LAYOUT_ACROSS  one row lies across the lanes: vector v holds classes v VL .. v VL + VL - 1
+ *   LAYOUT_SHORT   VL rows of n <= SHORT_N classes stand in the lanes: vector i holds class i of each
+ *   LAYOUT_LONG    the same with more classes, straight from an array whose rows are neighbours
+ * The kernels' loops are written once; `layout` is a literal in each of their instances. */
+#ifndef SG_LAYOUT_H
+#define SG_LAYOUT_H
+
+#include "block.h"
+
+enum { LAYOUT_ACROSS, LAYOUT_SHORT, LAYOUT_LONG };
+
+/* Whether a sum is to leave out the first maximum: see stats.h. */
+enum { SG_WITH_ALL, SG_WITHOUT_MAX };
+
+/* All vectors of a tile of n classes: the statement for v = 0, 1, ..., `chains` of them a round, l = v mod chains.
+ * `full`, a literal, says that every lane of the vector belongs to the row. */
+#define SG_EACH(layout, n, chains, ...)                                              \
+    do {                                                                             \
+        const ptrdiff_t lanes_ = (layout) == LAYOUT_ACROSS ? VL : 1;                 \
+        ptrdiff_t v_ = 0;                                                            \
+        for (; (v_ + (chains)) * lanes_ <= (n); v_ += (chains))                      \
+            for (int l = 0; l < (chains); l++) {                                     \
+                enum { full = 1 };                                                   \
+                const ptrdiff_t v = v_ + l;                                          \
+                __VA_ARGS__                                                          \
+            }                                                                        \
+        for (int l = 0; l < (chains) && (v_ + l) * lanes_ < (n); l++) {              \
+            enum { full = 0 };                                                       \
+            const ptrdiff_t v = v_ + l;                                              \
+            __VA_ARGS__                                                              \
+        }                                                                            \
+    } while (0)
+
+/* 2^k, k in [-1022, 1023]. */
+static inline double sg_power2(int k) {
+    uint64_t bits = (uint64_t)(k + 1023) << 52;
+    double p;
+    memcpy(&p, &bits, sizeof p);
+    return p;
+}
+
+#endif

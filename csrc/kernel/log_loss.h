@@ -1,0 +1,69 @@
+/* log_loss.h - cross-entropy of probabilities: loss -sum y_k log p_k, gradient -y_k / p_k. Nothing is clipped:
+ * probability 0 at the label gives inf. Included once per dtype, no include guard. */
+
+/* Labels: one class of each row is read; VL rows at a time. */
+SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, ptrdiff_t end) {
+    FN(tile) t = {.call = c, .n = c->n};
+    for (t.row = begin; t.row < end; t.row += t.rows) {
+        t.rows = end - t.row < VL ? (int)(end - t.row) : VL;
+        FN(targets) y = FN(targets_of)(LAYOUT_SHORT, &t);
+        real p[VL];
+        for (int l = 0; l < VL; l++) {
+            const real *row = FN(row_start)(c, &c->x, t.row + (l < t.rows ? l : 0));
+            p[l] = row[y.at[l] * c->x.axis];
+        }
+        wide loss = FN(wide_sub)(FN(zero)(), FN(log)(vload(p)));
+        FN(put_loss)(LAYOUT_SHORT, &t, &y, FN(weigh)(y.row, loss));
+        if (!grad) continue;
+        wide g = FN(wide_div)(FN(wide_sub)(FN(zero)(), y.row), FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
+        g = FN(wide_select)(veq(FN(wide_round)(y.row), vset1(0)), FN(zero)(), g);
+        real entry[VL];
+        vstore(entry, vselect(y.counts, FN(wide_round)(g), vset1(0)));
+        for (int l = 0; l < t.rows; l++) {
+            real *out = FN(row_start)(c, &c->out, t.row + l);
+            if (c->out.axis == 1) memset(out, 0, (size_t)c->n * sizeof(real));
+            else
+                for (ptrdiff_t i = 0; i < c->n; i++) out[i * c->out.axis] = 0;
+            out[y.at[l] * c->out.axis] = entry[l];
+        }
+    }
+}
+
+/* Probability targets, a_k = sample_weight w_k y_k. */
+SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t) {
+    const sg_call *c = t->call;
+    FN(targets) y = FN(targets_of)(layout, t);
+    TILE_BUFFER(buffer, 0);
+    TILE_BUFFER(y_buffer, 1);
+    const vreal zero = vset1(0);
+    FN(view) p = FN(open)(layout, t, &c->x, buffer);
+    FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
+    wide sum[4 * VL];
+    FN(clear_chains)(layout, sum);
+    SG_EACH(layout, t->n, FN(chains)(layout), {
+        vreal a = FN(weight_at)(layout, full, &weights, v, t->n);
+        vreal b = vselect(veq(a, zero), vset1(1), FN(read)(layout, full, p, v, t->n, 1));
+        sum[l] = FN(wide_add)(sum[l], FN(wide_mul)(FN(wide_of)(vsub(zero, a)), FN(log)(b)));
+    });
+    FN(put_loss)(layout, t, &y, FN(weigh)(FN(wide_of)(y.sample), FN(fold_chains)(layout, sum)));
+    if (!grad) return 1;
+    FN(view) to = FN(open_out)(layout, t, &c->out, buffer);
+    const wide unit = FN(wide_div)(FN(wide_sub)(FN(zero)(), FN(wide_of)(y.sample)), FN(divisor)(c));
+    SG_EACH(layout, t->n, 4, {
+        vreal a = FN(weight_at)(layout, full, &weights, v, t->n), b = FN(read)(layout, full, p, v, t->n, 1);
+        wide g = FN(wide_div)(FN(wide_mul)(unit, FN(wide_of)(a)), FN(wide_of)(b));
+        vmask none = mor(veq(a, zero), veq(y.sample, zero));
+        FN(write)(layout, full, to, v, t->n, vselect(none, zero, FN(wide_round)(g)));
+    });
+    FN(close_out)(layout, t, &c->out, to);
+    return 1;
+}
+SG_INLINE int FN(ll_general_tile)(int layout, const FN(tile) *t) {
+    return FN(log_loss_general_tile)(layout, t->call->out.data != NULL, t);
+}
+BOTH_LAYOUTS(ll_general)
+
+static void FN(log_loss)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch) {
+    if (c->labels) FN(log_loss_labels)(c, c->out.data != NULL, begin, end);
+    else FN(ll_general)(c, begin, end, scratch);
+}

@@ -1,0 +1,84 @@
+/* products.h - products with the Jacobians of softmax and log_softmax. Included once per dtype, no include
+ * guard. x of the call is y = softmax or ly = log_softmax, g the vector; out may be either. */
+
+/* y (g - sum(g y)): subtract first, then multiply. The same to the right by symmetry. */
+SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
+    TILE_BUFFER(y_buffer, 0);
+    TILE_BUFFER(g_buffer, 1);
+    FN(view) y = FN(open)(layout, t, &t->call->x, y_buffer);
+    FN(view) g = FN(open)(layout, t, &t->call->g, g_buffer);
+    FN(view) out = FN(open_out)(layout, t, &t->call->out, y_buffer);
+    wide sum[4 * VL];
+    FN(clear_chains)(layout, sum);
+    SG_EACH(layout, t->n, FN(chains)(layout), {
+        sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, g, v, t->n, 0), FN(read)(layout, full, y, v, t->n, 0));
+    });
+    wide dot = FN(fold_chains)(layout, sum);
+    vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
+    SG_EACH(layout, t->n, 4, {
+        vreal d = vsub(vsub(FN(read)(layout, full, g, v, t->n, 0), high), low);
+        FN(write)(layout, full, out, v, t->n, vmul(d, FN(read)(layout, full, y, v, t->n, 0)));
+    });
+    FN(close_out)(layout, t, &t->call->out, out);
+    return 1;
+}
+BOTH_LAYOUTS(softmax_vjp)
+
+/* What exp(ly) is taken relative to. Larger than FAR is no logarithm of a probability; exp.h needs a bound. */
+SG_INLINE FN(limits) FN(log_limits)(int layout, FN(view) ly, ptrdiff_t n) {
+    vreal max = FN(max_of)(layout, ly, n);
+    return FN(limits_of)(vselect(vlt(vset1(REAL_FAR), max), vset1(REAL_FAR), max));
+}
+
+/* g - exp(ly) sum(g); where ly is -inf, g. */
+SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
+    TILE_BUFFER(y_buffer, 0);
+    TILE_BUFFER(g_buffer, 1);
+    FN(view) y = FN(open)(layout, t, &t->call->x, y_buffer);
+    FN(view) g = FN(open)(layout, t, &t->call->g, g_buffer);
+    FN(view) out = FN(open_out)(layout, t, &t->call->out, y_buffer);
+    FN(limits) limits = FN(log_limits)(layout, y, t->n);
+    wide sum[4 * VL];
+    FN(clear_chains)(layout, sum);
+    SG_EACH(layout, t->n, FN(chains)(layout), {
+        sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, g, v, t->n, 0), vset1(1));
+    });
+    FN(factor) f = FN(factor_of)(FN(fold_chains)(layout, sum), limits.M);
+    SG_EACH(layout, t->n, 4, {
+        vreal a = FN(read)(layout, full, g, v, t->n, 0), scale, frac;
+        FN(exp_terms)(FN(read)(layout, full, y, v, t->n, 0), limits, &scale, &frac);
+        vreal e = vmul(vfma(scale, frac, scale), f.pre);
+        vreal r = vfnma(e, f.hi, vfnma(e, f.lo, a));
+        FN(write)(layout, full, out, v, t->n, vselect(veq(e, vset1(0)), a, r));
+    });
+    FN(close_out)(layout, t, &t->call->out, out);
+    return 1;
+}
+BOTH_LAYOUTS(log_softmax_vjp)
+
+/* g - sum(exp(ly) g) */
+SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
+    TILE_BUFFER(y_buffer, 0);
+    TILE_BUFFER(g_buffer, 1);
+    FN(view) y = FN(open)(layout, t, &t->call->x, y_buffer);
+    FN(view) g = FN(open)(layout, t, &t->call->g, g_buffer);
+    FN(view) out = FN(open_out)(layout, t, &t->call->out, y_buffer);
+    FN(limits) limits = FN(log_limits)(layout, y, t->n);
+    wide sum[4 * VL];
+    FN(clear_chains)(layout, sum);
+    SG_EACH(layout, t->n, FN(chains)(layout), {
+        vreal a = FN(read)(layout, full, g, v, t->n, 0), scale, frac;
+        FN(exp_terms)(FN(read)(layout, full, y, v, t->n, -REAL_INF), limits, &scale, &frac);
+        a = vselect(veq(scale, vset1(0)), vset1(0), a);
+        sum[l] = FN(wide_fma)(FN(wide_fma)(sum[l], scale, a), vmul(scale, frac), a);
+    });
+    wide dot = FN(wide_ldexp)(FN(fold_chains)(layout, sum), limits.M);
+    vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
+    SG_EACH(layout, t->n, 4, {
+        vreal d = vsub(vsub(FN(read)(layout, full, g, v, t->n, 0), high), low);
+        FN(write)(layout, full, out, v, t->n, d);
+    });
+    FN(close_out)(layout, t, &t->call->out, out);
+    return 1;
+}
+BOTH_LAYOUTS(log_softmax_jvp)

@@ -1,0 +1,85 @@
+/* scale.h - the last step of every result that is a multiple of the terms e: one factor a row, applied with
+ * one rounding. Included once per dtype, no include guard. */
+
+/* The number pre (hi + lo), hi and lo normal and pre a power of two, for factors of any size. */
+typedef struct {
+    vreal pre, hi, lo;
+    int plain; /* pre is 1 in every lane */
+} FN(factor);
+
+/* One lane of g 2^d, any exponent: |hi| into [1/REAL_FACTOR, REAL_FACTOR], what is left into pre. */
+SG_NOINLINE void FN(factor_lane)(double g_hi, double g_lo, int d, real *pre, real *hi, real *lo) {
+    uint64_t bits;
+    memcpy(&bits, &g_hi, sizeof bits);
+    int e = (int)(bits >> 52 & 0x7ff) - 1023;
+    *pre = 1;
+    *hi = (real)g_hi;
+    *lo = 0;
+    if (e == 1024 || g_hi == 0) return;
+    int want = e + d < -REAL_FACTOR_EXPONENT  ? -REAL_FACTOR_EXPONENT
+               : e + d > REAL_FACTOR_EXPONENT ? REAL_FACTOR_EXPONENT
+                                              : e + d;
+    int rest = e + d - want, up = (want - e) / 2;
+    double a = sg_power2(up), b = sg_power2(want - e - up);
+    *hi = (real)(g_hi * a * b);
+    *lo = (real)((g_hi * a * b - (double)*hi) + g_lo * a * b);
+    *pre = rest < 1 - REAL_BIAS ? 0 : (real)sg_power2(rest < REAL_BIAS ? rest : REAL_BIAS);
+}
+
+/* g 2^d as a factor; d is an integer. */
+SG_NOINLINE void FN(factor_of_any)(wide g, vreal d, FN(factor) *f) {
+    double hi[VL], lo[VL];
+    real shift[VL], p[VL], h[VL], l[VL];
+    FN(wide_store)(g, hi, lo);
+    vstore(shift, vmax(vset1(-4 * REAL_BIAS), d));
+    for (int i = 0; i < VL; i++) FN(factor_lane)(hi[i], lo[i], (int)shift[i], &p[i], &h[i], &l[i]);
+    f->pre = vload(p);
+    f->hi = vload(h);
+    f->lo = vload(l);
+    f->plain = 0;
+}
+SG_NOINLINE FN(factor) FN(factor_of)(wide g, vreal d) {
+    FN(factor) f = {.pre = vset1(1), .plain = 1};
+    wide h = FN(wide_ldexp)(g, d);
+    f.hi = FN(wide_round)(h);
+    f.lo = FN(wide_rest)(h, f.hi);
+    vreal size = vmax(f.hi, vsub(vset1(0), f.hi));
+    vmask good = mand(vlt(vset1(1 / REAL_FACTOR), size), vlt(size, vset1(REAL_FACTOR)));
+    if (SG_UNLIKELY(many(mnot(good)))) FN(factor_of_any)(g, d, &f);
+    return f;
+}
+
+SG_INLINE vreal FN(times)(vreal e, FN(factor) f) { return vfma(e, f.hi, vmul(e, f.lo)); }
+SG_INLINE vreal FN(times_any)(vreal e, FN(factor) f) { return FN(times)(vmul(e, f.pre), f); }
+
+/* out = e f over one block; out may be e. */
+SG_INLINE void FN(scale_block)(int layout, FN(view) e, FN(view) out, ptrdiff_t n, FN(factor) f) {
+    ptrdiff_t v = 0;
+    if (SG_UNLIKELY(!f.plain)) {
+        for (; v < FN(vectors)(layout, n); v++)
+            FN(put)(layout, out, v, n, FN(times_any)(FN(get)(layout, e, v, n, 0), f));
+        return;
+    }
+    const ptrdiff_t lanes = layout == LAYOUT_ACROSS ? VL : 1;
+    for (; (v + 4) * lanes <= n; v += 4)
+        for (int j = 0; j < 4; j++)
+            vstore(out.p + (v + j) * out.step, FN(times)(vload(e.p + (v + j) * e.step), f));
+    for (; v < FN(vectors)(layout, n); v++)
+        FN(put)(layout, out, v, n, FN(times)(FN(get)(layout, e, v, n, 0), f));
+}
+
+/* out = e g 2^-HEADROOM over a row whose blocks have the M of Ms: e is relative to them, g to row_M. */
+SG_NOINLINE void FN(scale_row)(int layout, FN(view) e, ptrdiff_t n, const vreal *Ms, vreal row_M, wide g) {
+    for (ptrdiff_t b = 0; b < n; b += BLOCK_N) {
+        const ptrdiff_t m = n - b < BLOCK_N ? n - b : BLOCK_N;
+        const ptrdiff_t v = layout == LAYOUT_ACROSS ? b / VL : b;
+        FN(view) eb = {e.p + v * e.step, e.step};
+        vreal d = n > BLOCK_N ? vsub(Ms[b / BLOCK_N], row_M) : vset1(0);
+        FN(scale_block)(layout, eb, eb, m, FN(factor_of)(g, vsub(d, vset1(HEADROOM))));
+    }
+}
+
+/* 2^HEADROOM / sum, near 1: the sum of the terms without their scale. */
+SG_NOINLINE wide FN(inverse)(wide sum) {
+    return FN(wide_div)(FN(wide_set1)(1, 0), FN(wide_ldexp)(sum, vset1(-HEADROOM)));
+}

@@ -1,0 +1,54 @@
+/* real_f32.h - the generic names for float32. Included by kernels.h before the kernels, real_end.h
+ * takes the names away again; more than once: no include guard. */
+#define real float
+#define vreal vf32
+#define vmask mf32
+#define FN(name) name##_f32
+
+#define VL 16                /* lanes */
+#define VTILE 4              /* columns of a transposed tile */
+#define SHORT_N SG_SHORT_N
+#define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
+#define REAL_BIAS 127        /* of the exponent field */
+#define HEADROOM 64          /* K of DESIGN section 1 */
+#define REAL_MAGIC 0x1.8p23F /* adding and subtracting it rounds to an integer */
+#define REAL_FAR 0x1p17F     /* rows whose maximum is larger in magnitude are shifted first */
+#define REAL_INF ((float)INFINITY)
+#define REAL_TINY 0x1p-126F /* the smallest normal number */
+#define REAL_UP 0x1p24F     /* brings subnormal numbers up to normal ones */
+#define REAL_UP_EXPONENT 24
+#define REAL_FACTOR 0x1p90F /* factors stay between its inverse and it */
+#define REAL_FACTOR_EXPONENT 90
+#define EXP_LOG2E SG_F32_LOG2E
+#define EXP_LN2_HI SG_F32_LN2_HI
+#define EXP_LN2_LO SG_F32_LN2_LO
+
+#define vset1 vf32_set1
+#define viota vf32_iota
+#define vload vf32_load
+#define vstore vf32_store
+#define vstream vf32_stream
+#define vload_n vf32_load_n
+#define vstore_n vf32_store_n
+#define vload_tile vf32_load_tile
+#define vstore_tile vf32_store_tile
+#define vadd vf32_add
+#define vsub vf32_sub
+#define vmul vf32_mul
+#define vdiv vf32_div
+#define vfma vf32_fma
+#define vfnma vf32_fnma
+#define vmax vf32_max
+#define vshift vf32_shift
+#define vaddbits vf32_addbits
+#define vexponent vf32_exponent
+#define vxor vf32_xor
+#define vlt vf32_lt
+#define veq vf32_eq
+#define vselect vf32_select
+#define mand mf32_and
+#define mor mf32_or
+#define mnot mf32_not
+#define many mf32_any
+#define mfirst mf32_first
+#define wide wide_f32

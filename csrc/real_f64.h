@@ -1,0 +1,54 @@
+/* real_f64.h - the generic names for float64. Included by kernels.h before the kernels, real_end.h
+ * takes the names away again; more than once: no include guard. */
+#define real double
+#define vreal vf64
+#define vmask mf64
+#define FN(name) name##_f64
+
+#define VL 8                 /* lanes */
+#define VTILE 2              /* columns of a transposed tile */
+#define SHORT_N SG_SHORT_N
+#define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
+#define REAL_BIAS 1023       /* of the exponent field */
+#define HEADROOM 512         /* K of DESIGN section 1 */
+#define REAL_MAGIC 0x1.8p52  /* adding and subtracting it rounds to an integer */
+#define REAL_FAR 0x1p40     /* rows whose maximum is larger in magnitude are shifted first */
+#define REAL_INF ((double)INFINITY)
+#define REAL_TINY 0x1p-1022 /* the smallest normal number */
+#define REAL_UP 0x1p54     /* brings subnormal numbers up to normal ones */
+#define REAL_UP_EXPONENT 54
+#define REAL_FACTOR 0x1p800 /* factors stay between its inverse and it */
+#define REAL_FACTOR_EXPONENT 800
+#define EXP_LOG2E SG_F64_LOG2E
+#define EXP_LN2_HI SG_F64_LN2_HI
+#define EXP_LN2_LO SG_F64_LN2_LO
+
+#define vset1 vf64_set1
+#define viota vf64_iota
+#define vload vf64_load
+#define vstore vf64_store
+#define vstream vf64_stream
+#define vload_n vf64_load_n
+#define vstore_n vf64_store_n
+#define vload_tile vf64_load_tile
+#define vstore_tile vf64_store_tile
+#define vadd vf64_add
+#define vsub vf64_sub
+#define vmul vf64_mul
+#define vdiv vf64_div
+#define vfma vf64_fma
+#define vfnma vf64_fnma
+#define vmax vf64_max
+#define vshift vf64_shift
+#define vaddbits vf64_addbits
+#define vexponent vf64_exponent
+#define vxor vf64_xor
+#define vlt vf64_lt
+#define veq vf64_eq
+#define vselect vf64_select
+#define mand mf64_and
+#define mor mf64_or
+#define mnot mf64_not
+#define many mf64_any
+#define mfirst mf64_first
+#define wide wide_f64

@@ -1,0 +1,114 @@
+/* run.c - running a kernel over the rows of a call, shared out among threads; the number of threads; and
+ * the small loops that are not kernels. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+#include "softgrad.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
+
+#include "fpmode.h"
+#include "kernel/block.h"
+#include "parallel.h"
+
+/* A further thread pays from about this many elements on (measured: 16 to 32 thousand). */
+enum { ELEMENTS_PER_THREAD = 32768 };
+
+static volatile int threads_wanted = 0; /* 0: not yet decided */
+
+const char *sg_threading_layer(void) { return SG_THREADING_LAYER; }
+
+void sg_set_num_threads(int n) { threads_wanted = n; }
+
+int sg_get_num_threads(void) {
+    if (threads_wanted == 0) {
+        const char *env = getenv("SOFTGRAD_NUM_THREADS");
+        long n = env ? strtol(env, NULL, 10) : 0;
+        if (n < 1) n = sg_cpu_count();
+        threads_wanted = n < 1 ? 1 : n > INT_MAX ? INT_MAX : (int)n;
+    }
+    return threads_wanted;
+}
+
+static int threads_for(ptrdiff_t rows, ptrdiff_t row_work) {
+    ptrdiff_t work = rows > PTRDIFF_MAX / row_work ? PTRDIFF_MAX : rows * row_work;
+    ptrdiff_t useful = work / ELEMENTS_PER_THREAD;
+    if (useful > rows) useful = rows;
+    if (useful < 2) return 1;
+    int n = sg_get_num_threads();
+    if (n > useful) n = (int)useful;
+    if (n < 2 || sg_is_forked_child()) return 1;
+    return n < sg_max_threads() ? n : sg_max_threads();
+}
+
+typedef struct {
+    sg_kernel *kernel;
+    const sg_call *call;
+    char *scratch;
+    size_t scratch_bytes;
+    ptrdiff_t rows, share; /* rows a task */
+} shared_run;
+
+static void run_share(void *context, int i) {
+    const shared_run *s = context;
+    ptrdiff_t begin = i * s->share;
+    ptrdiff_t end = begin + s->share < s->rows ? begin + s->share : s->rows;
+    sg_fpmode mode = sg_fpmode_enter();
+    if (begin < end) s->kernel(s->call, begin, end, s->scratch + (size_t)i * s->scratch_bytes);
+    sg_fpmode_leave(mode);
+}
+
+size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
+    if (call->n <= SG_SHORT_N) return 0;
+    size_t blocks = (size_t)call->n / SG_SMALLEST_BLOCK_N + 1;
+    return SG_ROW_BUFFERS * (size_t)sg_pitch(call->n) * itemsize + blocks * 64;
+}
+
+int sg_run(sg_kernel *kernel, const sg_call *call, size_t itemsize) {
+    const ptrdiff_t rows = call->outer * call->inner;
+    const int tasks = threads_for(rows, call->row_work > 0 ? call->row_work : call->n);
+    shared_run s = {kernel, call, NULL, sg_scratch_bytes(call, itemsize), rows, (rows + tasks - 1) / tasks};
+    if (tasks > 1) s.share = (s.share + 15) / 16 * 16; /* whole tiles; the last task may get less */
+    void *memory = NULL;
+    if (s.scratch_bytes > 0) {
+        memory = malloc((size_t)tasks * s.scratch_bytes + 64);
+        if (!memory) return -1;
+        s.scratch = (char *)(((uintptr_t)memory + 63) / 64 * 64);
+    }
+    if (tasks > 1) sg_parallel(tasks, run_share, &s);
+    else run_share(&s, 0);
+    free(memory);
+    return 0;
+}
+
+ptrdiff_t sg_find_bad_label(const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index) {
+    for (ptrdiff_t r = 0; r < rows; r++)
+        if ((uint64_t)labels[r] >= (uint64_t)n && labels[r] != ignore_index) return r;
+    return -1;
+}
+
+void sg_sum(const double *values, ptrdiff_t n, double total[2]) {
+    /* Eight running sums with their errors (Knuth's two-sum), folded in order. */
+    double sum[8] = {0}, error[8] = {0};
+    sg_fpmode mode = sg_fpmode_enter();
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double a = sum[i % 8], b = values[i], s = a + b, z = s - a;
+        sum[i % 8] = s;
+        error[i % 8] += (a - (s - z)) + (b - z);
+    }
+    total[0] = sum[0];
+    total[1] = error[0];
+    for (int l = 1; l < 8; l++) {
+        double a = total[0], b = sum[l], s = a + b, z = s - a;
+        total[0] = s;
+        total[1] += ((a - (s - z)) + (b - z)) + error[l];
+    }
+    /* an infinite sum has NaN errors */
+    if (!(total[0] - total[0] == 0)) total[1] = 0;
+    sg_fpmode_leave(mode);
+}

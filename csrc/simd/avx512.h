@@ -1,0 +1,175 @@
+/* avx512.h - the vocabulary on AVX-512 (F, VL, DQ, BW): one register a vector. The words are
+ * described in VOCABULARY.md. Included inside a target region, after immintrin.h. */
+#ifndef SG_SIMD_AVX512_H
+#define SG_SIMD_AVX512_H
+
+typedef __m512 vf32;
+typedef __m512d vf64;
+typedef __mmask16 mf32;
+typedef __mmask8 mf64;
+
+/* Loads and stores. */
+SG_INLINE mf32 mf32_below(int n) { return (mf32)((1U << n) - 1U); }
+SG_INLINE mf64 mf64_below(int n) { return (mf64)((1U << n) - 1U); }
+
+SG_INLINE vf32 vf32_set1(float a) { return _mm512_set1_ps(a); }
+SG_INLINE vf64 vf64_set1(double a) { return _mm512_set1_pd(a); }
+SG_INLINE vf32 vf32_iota(void) {
+    return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+SG_INLINE vf64 vf64_iota(void) { return _mm512_setr_pd(0, 1, 2, 3, 4, 5, 6, 7); }
+SG_INLINE vf32 vf32_load(const float *p) { return _mm512_loadu_ps(p); }
+SG_INLINE vf64 vf64_load(const double *p) { return _mm512_loadu_pd(p); }
+SG_INLINE void vf32_store(float *p, vf32 a) { _mm512_storeu_ps(p, a); }
+SG_INLINE void vf64_store(double *p, vf64 a) { _mm512_storeu_pd(p, a); }
+SG_INLINE void vf32_stream(float *p, vf32 a) { _mm512_stream_ps(p, a); }
+SG_INLINE void vf64_stream(double *p, vf64 a) { _mm512_stream_pd(p, a); }
+SG_INLINE vf32 vf32_load_n(const float *p, int n, float fill) {
+    return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), mf32_below(n), p);
+}
+SG_INLINE vf64 vf64_load_n(const double *p, int n, double fill) {
+    return _mm512_mask_loadu_pd(_mm512_set1_pd(fill), mf64_below(n), p);
+}
+SG_INLINE void vf32_store_n(float *p, vf32 a, int n) { _mm512_mask_storeu_ps(p, mf32_below(n), a); }
+SG_INLINE void vf64_store_n(double *p, vf64 a, int n) {
+    _mm512_mask_storeu_pd(p, mf64_below(n), a);
+}
+
+/* Tiles: row 4g + q goes to 128-bit lane g of register q, so that a 4 x 4 transposition inside the
+ * 128-bit lanes brings the rows out in order (f64: row 2g + q, 2 x 2). */
+SG_INLINE vf32 vf32_gather_rows(const float *p, ptrdiff_t stride) {
+    __m512 a = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 4 * stride), 1);
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 8 * stride), 2);
+    return _mm512_insertf32x4(a, _mm_loadu_ps(p + 12 * stride), 3);
+}
+SG_INLINE vf64 vf64_gather_rows(const double *p, ptrdiff_t stride) {
+    __m512d a = _mm512_castpd128_pd512(_mm_loadu_pd(p));
+    a = _mm512_insertf64x2(a, _mm_loadu_pd(p + 2 * stride), 1);
+    a = _mm512_insertf64x2(a, _mm_loadu_pd(p + 4 * stride), 2);
+    return _mm512_insertf64x2(a, _mm_loadu_pd(p + 6 * stride), 3);
+}
+SG_INLINE void vf32_transpose(const vf32 a[4], vf32 v[4]) {
+    __m512d lo01 = _mm512_castps_pd(_mm512_unpacklo_ps(a[0], a[1]));
+    __m512d hi01 = _mm512_castps_pd(_mm512_unpackhi_ps(a[0], a[1]));
+    __m512d lo23 = _mm512_castps_pd(_mm512_unpacklo_ps(a[2], a[3]));
+    __m512d hi23 = _mm512_castps_pd(_mm512_unpackhi_ps(a[2], a[3]));
+    v[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(lo01, lo23));
+    v[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(lo01, lo23));
+    v[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(hi01, hi23));
+    v[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(hi01, hi23));
+}
+SG_INLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
+    vf32 a[4] = {vf32_gather_rows(p, stride), vf32_gather_rows(p + stride, stride),
+                 vf32_gather_rows(p + 2 * stride, stride), vf32_gather_rows(p + 3 * stride, stride)};
+    vf32_transpose(a, v);
+}
+SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[2]) {
+    vf64 a = vf64_gather_rows(p, stride);
+    vf64 b = vf64_gather_rows(p + stride, stride);
+    v[0] = _mm512_unpacklo_pd(a, b);
+    v[1] = _mm512_unpackhi_pd(a, b);
+}
+SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
+    vf32 a[4];
+    vf32_transpose(v, a);
+    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + q * stride, _mm512_castps512_ps128(a[q]));
+    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (4 + q) * stride, _mm512_extractf32x4_ps(a[q], 1));
+    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (8 + q) * stride, _mm512_extractf32x4_ps(a[q], 2));
+    for (int q = 0; q < 4; q++)
+        _mm_storeu_ps(p + (12 + q) * stride, _mm512_extractf32x4_ps(a[q], 3));
+}
+SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
+    __m512d a = _mm512_unpacklo_pd(v[0], v[1]);
+    __m512d b = _mm512_unpackhi_pd(v[0], v[1]);
+    _mm_storeu_pd(p, _mm512_castpd512_pd128(a));
+    _mm_storeu_pd(p + stride, _mm512_castpd512_pd128(b));
+    _mm_storeu_pd(p + 2 * stride, _mm512_extractf64x2_pd(a, 1));
+    _mm_storeu_pd(p + 3 * stride, _mm512_extractf64x2_pd(b, 1));
+    _mm_storeu_pd(p + 4 * stride, _mm512_extractf64x2_pd(a, 2));
+    _mm_storeu_pd(p + 5 * stride, _mm512_extractf64x2_pd(b, 2));
+    _mm_storeu_pd(p + 6 * stride, _mm512_extractf64x2_pd(a, 3));
+    _mm_storeu_pd(p + 7 * stride, _mm512_extractf64x2_pd(b, 3));
+}
+
+/* Arithmetic. maxps returns its second operand where the two are unordered or equal. */
+SG_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm512_add_ps(a, b); }
+SG_INLINE vf64 vf64_add(vf64 a, vf64 b) { return _mm512_add_pd(a, b); }
+SG_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return _mm512_sub_ps(a, b); }
+SG_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return _mm512_sub_pd(a, b); }
+SG_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm512_mul_ps(a, b); }
+SG_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return _mm512_mul_pd(a, b); }
+SG_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm512_div_ps(a, b); }
+SG_INLINE vf64 vf64_div(vf64 a, vf64 b) { return _mm512_div_pd(a, b); }
+SG_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm512_fmadd_ps(a, b, c); }
+SG_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return _mm512_fmadd_pd(a, b, c); }
+SG_INLINE vf32 vf32_fnma(vf32 a, vf32 b, vf32 c) { return _mm512_fnmadd_ps(a, b, c); }
+SG_INLINE vf64 vf64_fnma(vf64 a, vf64 b, vf64 c) { return _mm512_fnmadd_pd(a, b, c); }
+SG_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm512_max_ps(a, b); }
+SG_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm512_max_pd(a, b); }
+
+/* Bits. */
+SG_INLINE vf32 vf32_shift(vf32 a) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23));
+}
+SG_INLINE vf64 vf64_shift(vf64 a) {
+    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(a), 52));
+}
+SG_INLINE vf32 vf32_addbits(vf32 a, vf32 b) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+SG_INLINE vf64 vf64_addbits(vf64 a, vf64 b) {
+    return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
+}
+SG_INLINE vf32 vf32_exponent(vf32 a) {
+    __m512i b = _mm512_sub_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(0x3f3504f3));
+    return _mm512_cvtepi32_ps(_mm512_srai_epi32(b, 23));
+}
+SG_INLINE vf64 vf64_exponent(vf64 a) {
+    __m512i b = _mm512_sub_epi64(_mm512_castpd_si512(a), _mm512_set1_epi64(0x3fe6a09e667f3bcd));
+    return _mm512_cvtepi64_pd(_mm512_srai_epi64(b, 52));
+}
+SG_INLINE vf32 vf32_xor(vf32 a, int k) {
+    switch (k) {
+        case 1: return _mm512_permute_ps(a, 0xB1);
+        case 2: return _mm512_permute_ps(a, 0x4E);
+        case 4: return _mm512_shuffle_f32x4(a, a, 0xB1);
+        default: return _mm512_shuffle_f32x4(a, a, 0x4E);
+    }
+}
+SG_INLINE vf64 vf64_xor(vf64 a, int k) {
+    switch (k) {
+        case 1: return _mm512_permute_pd(a, 0x55);
+        case 2: return _mm512_shuffle_f64x2(a, a, 0xB1);
+        default: return _mm512_shuffle_f64x2(a, a, 0x4E);
+    }
+}
+
+/* Masks. */
+SG_INLINE mf32 vf32_lt(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+SG_INLINE mf64 vf64_lt(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+SG_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+SG_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+SG_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return _mm512_mask_blend_ps(m, b, a); }
+SG_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return _mm512_mask_blend_pd(m, b, a); }
+SG_INLINE mf32 mf32_and(mf32 a, mf32 b) { return (mf32)(a & b); }
+SG_INLINE mf64 mf64_and(mf64 a, mf64 b) { return (mf64)(a & b); }
+SG_INLINE mf32 mf32_or(mf32 a, mf32 b) { return (mf32)(a | b); }
+SG_INLINE mf64 mf64_or(mf64 a, mf64 b) { return (mf64)(a | b); }
+SG_INLINE mf32 mf32_not(mf32 a) { return (mf32)~a; }
+SG_INLINE mf64 mf64_not(mf64 a) { return (mf64)~a; }
+SG_INLINE int mf32_any(mf32 m) { return m != 0; }
+SG_INLINE int mf64_any(mf64 m) { return m != 0; }
+SG_INLINE int mf32_first(mf32 m) { return (int)_tzcnt_u32(m); }
+SG_INLINE int mf64_first(mf64 m) { return (int)_tzcnt_u32(m); }
+
+/* Between the two types. */
+SG_INLINE vf64 vf32_low(vf32 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
+SG_INLINE vf64 vf32_high(vf32 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
+SG_INLINE vf32 vf32_narrow(vf64 low, vf64 high) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+}
+SG_INLINE mf64 mf32_low(mf32 m) { return (mf64)m; }
+SG_INLINE mf64 mf32_high(mf32 m) { return (mf64)(m >> 8); }
+
+#endif

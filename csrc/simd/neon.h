@@ -1,0 +1,309 @@
+/* neon.h - the vocabulary on NEON (AArch64): four registers a vector. The words are described in
+ * VOCABULARY.md. Included after arm_neon.h; AArch64 needs no target region. */
+#ifndef SG_SIMD_NEON_H
+#define SG_SIMD_NEON_H
+
+typedef struct { float32x4_t a, b, c, d; } vf32;
+typedef struct { float64x2_t a, b, c, d; } vf64;
+typedef struct { uint32x4_t a, b, c, d; } mf32; /* a lane is all ones or all zeros */
+typedef struct { uint64x2_t a, b, c, d; } mf64;
+
+/* An operation on each quarter, for one, two and three operands. */
+#define SG_EACH1(T, op, x) ((T){op((x).a), op((x).b), op((x).c), op((x).d)})
+#define SG_EACH2(T, op, x, y) ((T){op((x).a, (y).a), op((x).b, (y).b), op((x).c, (y).c), op((x).d, (y).d)})
+#define SG_EACH3(T, op, x, y, z) \
+    ((T){op((x).a, (y).a, (z).a), op((x).b, (y).b, (z).b), op((x).c, (y).c, (z).c), op((x).d, (y).d, (z).d)})
+
+/* Loads and stores. */
+SG_INLINE vf32 vf32_set1(float x) {
+    float32x4_t q = vdupq_n_f32(x);
+    return (vf32){q, q, q, q};
+}
+SG_INLINE vf64 vf64_set1(double x) {
+    float64x2_t q = vdupq_n_f64(x);
+    return (vf64){q, q, q, q};
+}
+SG_INLINE vf32 vf32_load(const float *p) {
+    return (vf32){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
+}
+SG_INLINE vf64 vf64_load(const double *p) {
+    return (vf64){vld1q_f64(p), vld1q_f64(p + 2), vld1q_f64(p + 4), vld1q_f64(p + 6)};
+}
+SG_INLINE vf32 vf32_iota(void) {
+    const float lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return vf32_load(lane);
+}
+SG_INLINE vf64 vf64_iota(void) {
+    const double lane[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    return vf64_load(lane);
+}
+SG_INLINE void vf32_store(float *p, vf32 x) {
+    vst1q_f32(p, x.a);
+    vst1q_f32(p + 4, x.b);
+    vst1q_f32(p + 8, x.c);
+    vst1q_f32(p + 12, x.d);
+}
+SG_INLINE void vf64_store(double *p, vf64 x) {
+    vst1q_f64(p, x.a);
+    vst1q_f64(p + 2, x.b);
+    vst1q_f64(p + 4, x.c);
+    vst1q_f64(p + 6, x.d);
+}
+SG_INLINE void vf32_stream(float *p, vf32 x) { vf32_store(p, x); }
+SG_INLINE void vf64_stream(double *p, vf64 x) { vf64_store(p, x); }
+
+/* Tails: n / 4 (n / 2) whole quarters, then the first n % 4 (n % 2) lanes of the next. */
+SG_INLINE float32x4_t q32_load_n(const float *p, int n, float32x4_t fill) {
+    if (n & 2) {
+        fill = vcombine_f32(vld1_f32(p), vget_high_f32(fill));
+        return n & 1 ? vld1q_lane_f32(p + 2, fill, 2) : fill;
+    }
+    return n & 1 ? vld1q_lane_f32(p, fill, 0) : fill;
+}
+SG_INLINE float64x2_t q64_load_n(const double *p, int n, float64x2_t fill) {
+    return n & 1 ? vld1q_lane_f64(p, fill, 0) : fill;
+}
+SG_INLINE void q32_store_n(float *p, float32x4_t x, int n) {
+    if (n & 2) {
+        vst1_f32(p, vget_low_f32(x));
+        if (n & 1) vst1q_lane_f32(p + 2, x, 2);
+    } else if (n & 1) {
+        vst1q_lane_f32(p, x, 0);
+    }
+}
+SG_INLINE void q64_store_n(double *p, float64x2_t x, int n) {
+    if (n & 1) vst1q_lane_f64(p, x, 0);
+}
+SG_INLINE vf32 vf32_load_n(const float *p, int n, float fill) {
+    float32x4_t f = vdupq_n_f32(fill), part = q32_load_n(p + (n & ~3), n & 3, f);
+    switch (n / 4) {
+        case 0: return (vf32){part, f, f, f};
+        case 1: return (vf32){vld1q_f32(p), part, f, f};
+        case 2: return (vf32){vld1q_f32(p), vld1q_f32(p + 4), part, f};
+        case 3: return (vf32){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), part};
+        default: return vf32_load(p);
+    }
+}
+SG_INLINE vf64 vf64_load_n(const double *p, int n, double fill) {
+    float64x2_t f = vdupq_n_f64(fill), part = q64_load_n(p + (n & ~1), n & 1, f);
+    switch (n / 2) {
+        case 0: return (vf64){part, f, f, f};
+        case 1: return (vf64){vld1q_f64(p), part, f, f};
+        case 2: return (vf64){vld1q_f64(p), vld1q_f64(p + 2), part, f};
+        case 3: return (vf64){vld1q_f64(p), vld1q_f64(p + 2), vld1q_f64(p + 4), part};
+        default: return vf64_load(p);
+    }
+}
+SG_INLINE void vf32_store_n(float *p, vf32 x, int n) {
+    float32x4_t part = x.a;
+    if (n >= 4) vst1q_f32(p, x.a), part = x.b;
+    if (n >= 8) vst1q_f32(p + 4, x.b), part = x.c;
+    if (n >= 12) vst1q_f32(p + 8, x.c), part = x.d;
+    if (n >= 16) vst1q_f32(p + 12, x.d);
+    q32_store_n(p + (n & ~3), part, n & 3);
+}
+SG_INLINE void vf64_store_n(double *p, vf64 x, int n) {
+    float64x2_t part = x.a;
+    if (n >= 2) vst1q_f64(p, x.a), part = x.b;
+    if (n >= 4) vst1q_f64(p + 2, x.b), part = x.c;
+    if (n >= 6) vst1q_f64(p + 4, x.c), part = x.d;
+    if (n >= 8) vst1q_f64(p + 6, x.d);
+    q64_store_n(p + (n & ~1), part, n & 1);
+}
+
+/* Tiles, by quarters: a 4 x 4 (2 x 2) transposition each. */
+SG_INLINE void q32_transpose(float32x4_t q[4]) {
+    float64x2_t even01 = vreinterpretq_f64_f32(vtrn1q_f32(q[0], q[1]));
+    float64x2_t odd01 = vreinterpretq_f64_f32(vtrn2q_f32(q[0], q[1]));
+    float64x2_t even23 = vreinterpretq_f64_f32(vtrn1q_f32(q[2], q[3]));
+    float64x2_t odd23 = vreinterpretq_f64_f32(vtrn2q_f32(q[2], q[3]));
+    q[0] = vreinterpretq_f32_f64(vtrn1q_f64(even01, even23));
+    q[1] = vreinterpretq_f32_f64(vtrn1q_f64(odd01, odd23));
+    q[2] = vreinterpretq_f32_f64(vtrn2q_f64(even01, even23));
+    q[3] = vreinterpretq_f32_f64(vtrn2q_f64(odd01, odd23));
+}
+SG_INLINE void q32_load_tile(const float *p, ptrdiff_t stride, float32x4_t q[4]) {
+    for (int i = 0; i < 4; i++) q[i] = vld1q_f32(p + i * stride);
+    q32_transpose(q);
+}
+SG_INLINE void q32_store_tile(float *p, ptrdiff_t stride, float32x4_t q[4]) {
+    q32_transpose(q);
+    for (int i = 0; i < 4; i++) vst1q_f32(p + i * stride, q[i]);
+}
+SG_INLINE void q64_load_tile(const double *p, ptrdiff_t stride, float64x2_t q[2]) {
+    float64x2_t x = vld1q_f64(p), y = vld1q_f64(p + stride);
+    q[0] = vtrn1q_f64(x, y);
+    q[1] = vtrn2q_f64(x, y);
+}
+SG_INLINE void q64_store_tile(double *p, ptrdiff_t stride, float64x2_t x, float64x2_t y) {
+    vst1q_f64(p, vtrn1q_f64(x, y));
+    vst1q_f64(p + stride, vtrn2q_f64(x, y));
+}
+SG_INLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
+    float32x4_t a[4], b[4], c[4], d[4];
+    q32_load_tile(p, stride, a);
+    q32_load_tile(p + 4 * stride, stride, b);
+    q32_load_tile(p + 8 * stride, stride, c);
+    q32_load_tile(p + 12 * stride, stride, d);
+    for (int j = 0; j < 4; j++) v[j] = (vf32){a[j], b[j], c[j], d[j]};
+}
+SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[2]) {
+    float64x2_t a[2], b[2], c[2], d[2];
+    q64_load_tile(p, stride, a);
+    q64_load_tile(p + 2 * stride, stride, b);
+    q64_load_tile(p + 4 * stride, stride, c);
+    q64_load_tile(p + 6 * stride, stride, d);
+    for (int j = 0; j < 2; j++) v[j] = (vf64){a[j], b[j], c[j], d[j]};
+}
+SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
+    float32x4_t a[4], b[4], c[4], d[4];
+    for (int j = 0; j < 4; j++) a[j] = v[j].a, b[j] = v[j].b, c[j] = v[j].c, d[j] = v[j].d;
+    q32_store_tile(p, stride, a);
+    q32_store_tile(p + 4 * stride, stride, b);
+    q32_store_tile(p + 8 * stride, stride, c);
+    q32_store_tile(p + 12 * stride, stride, d);
+}
+SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
+    q64_store_tile(p, stride, v[0].a, v[1].a);
+    q64_store_tile(p + 2 * stride, stride, v[0].b, v[1].b);
+    q64_store_tile(p + 4 * stride, stride, v[0].c, v[1].c);
+    q64_store_tile(p + 6 * stride, stride, v[0].d, v[1].d);
+}
+
+/* Arithmetic. vfma has the addend first; NEON's own maximum returns NaN where either is. */
+SG_INLINE float32x4_t q32_fma(float32x4_t x, float32x4_t y, float32x4_t z) { return vfmaq_f32(z, x, y); }
+SG_INLINE float64x2_t q64_fma(float64x2_t x, float64x2_t y, float64x2_t z) { return vfmaq_f64(z, x, y); }
+SG_INLINE float32x4_t q32_fnma(float32x4_t x, float32x4_t y, float32x4_t z) { return vfmsq_f32(z, x, y); }
+SG_INLINE float64x2_t q64_fnma(float64x2_t x, float64x2_t y, float64x2_t z) { return vfmsq_f64(z, x, y); }
+SG_INLINE float32x4_t q32_max(float32x4_t x, float32x4_t y) { return vbslq_f32(vcgtq_f32(x, y), x, y); }
+SG_INLINE float64x2_t q64_max(float64x2_t x, float64x2_t y) { return vbslq_f64(vcgtq_f64(x, y), x, y); }
+SG_INLINE vf32 vf32_add(vf32 x, vf32 y) { return SG_EACH2(vf32, vaddq_f32, x, y); }
+SG_INLINE vf64 vf64_add(vf64 x, vf64 y) { return SG_EACH2(vf64, vaddq_f64, x, y); }
+SG_INLINE vf32 vf32_sub(vf32 x, vf32 y) { return SG_EACH2(vf32, vsubq_f32, x, y); }
+SG_INLINE vf64 vf64_sub(vf64 x, vf64 y) { return SG_EACH2(vf64, vsubq_f64, x, y); }
+SG_INLINE vf32 vf32_mul(vf32 x, vf32 y) { return SG_EACH2(vf32, vmulq_f32, x, y); }
+SG_INLINE vf64 vf64_mul(vf64 x, vf64 y) { return SG_EACH2(vf64, vmulq_f64, x, y); }
+SG_INLINE vf32 vf32_div(vf32 x, vf32 y) { return SG_EACH2(vf32, vdivq_f32, x, y); }
+SG_INLINE vf64 vf64_div(vf64 x, vf64 y) { return SG_EACH2(vf64, vdivq_f64, x, y); }
+SG_INLINE vf32 vf32_fma(vf32 x, vf32 y, vf32 z) { return SG_EACH3(vf32, q32_fma, x, y, z); }
+SG_INLINE vf64 vf64_fma(vf64 x, vf64 y, vf64 z) { return SG_EACH3(vf64, q64_fma, x, y, z); }
+SG_INLINE vf32 vf32_fnma(vf32 x, vf32 y, vf32 z) { return SG_EACH3(vf32, q32_fnma, x, y, z); }
+SG_INLINE vf64 vf64_fnma(vf64 x, vf64 y, vf64 z) { return SG_EACH3(vf64, q64_fnma, x, y, z); }
+SG_INLINE vf32 vf32_max(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_max, x, y); }
+SG_INLINE vf64 vf64_max(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_max, x, y); }
+
+/* Bits, first of one register. */
+SG_INLINE float32x4_t q32_shift(float32x4_t x) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(x), 23));
+}
+SG_INLINE float64x2_t q64_shift(float64x2_t x) {
+    return vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(x), 52));
+}
+SG_INLINE float32x4_t q32_addbits(float32x4_t x, float32x4_t y) {
+    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(x), vreinterpretq_u32_f32(y)));
+}
+SG_INLINE float64x2_t q64_addbits(float64x2_t x, float64x2_t y) {
+    return vreinterpretq_f64_u64(vaddq_u64(vreinterpretq_u64_f64(x), vreinterpretq_u64_f64(y)));
+}
+SG_INLINE float32x4_t q32_exponent(float32x4_t x) {
+    int32x4_t b = vsubq_s32(vreinterpretq_s32_f32(x), vdupq_n_s32(0x3f3504f3));
+    return vcvtq_f32_s32(vshrq_n_s32(b, 23));
+}
+SG_INLINE float64x2_t q64_exponent(float64x2_t x) {
+    int64x2_t b = vsubq_s64(vreinterpretq_s64_f64(x), vdupq_n_s64(0x3fe6a09e667f3bcd));
+    return vcvtq_f64_s64(vshrq_n_s64(b, 52));
+}
+SG_INLINE float32x4_t q32_xor2(float32x4_t x) { return vextq_f32(x, x, 2); }
+SG_INLINE float64x2_t q64_xor1(float64x2_t x) { return vextq_f64(x, x, 1); }
+SG_INLINE vf32 vf32_shift(vf32 x) { return SG_EACH1(vf32, q32_shift, x); }
+SG_INLINE vf64 vf64_shift(vf64 x) { return SG_EACH1(vf64, q64_shift, x); }
+SG_INLINE vf32 vf32_addbits(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_addbits, x, y); }
+SG_INLINE vf64 vf64_addbits(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_addbits, x, y); }
+SG_INLINE vf32 vf32_exponent(vf32 x) { return SG_EACH1(vf32, q32_exponent, x); }
+SG_INLINE vf64 vf64_exponent(vf64 x) { return SG_EACH1(vf64, q64_exponent, x); }
+SG_INLINE vf32 vf32_xor(vf32 x, int k) {
+    switch (k) {
+        case 1: return SG_EACH1(vf32, vrev64q_f32, x);
+        case 2: return SG_EACH1(vf32, q32_xor2, x);
+        case 4: return (vf32){x.b, x.a, x.d, x.c};
+        default: return (vf32){x.c, x.d, x.a, x.b};
+    }
+}
+SG_INLINE vf64 vf64_xor(vf64 x, int k) {
+    switch (k) {
+        case 1: return SG_EACH1(vf64, q64_xor1, x);
+        case 2: return (vf64){x.b, x.a, x.d, x.c};
+        default: return (vf64){x.c, x.d, x.a, x.b};
+    }
+}
+
+/* Masks. */
+SG_INLINE uint64x2_t q64_not(uint64x2_t m) {
+    return vreinterpretq_u64_u32(vmvnq_u32(vreinterpretq_u32_u64(m)));
+}
+SG_INLINE mf32 vf32_lt(vf32 x, vf32 y) { return SG_EACH2(mf32, vcltq_f32, x, y); }
+SG_INLINE mf64 vf64_lt(vf64 x, vf64 y) { return SG_EACH2(mf64, vcltq_f64, x, y); }
+SG_INLINE mf32 vf32_eq(vf32 x, vf32 y) { return SG_EACH2(mf32, vceqq_f32, x, y); }
+SG_INLINE mf64 vf64_eq(vf64 x, vf64 y) { return SG_EACH2(mf64, vceqq_f64, x, y); }
+SG_INLINE vf32 vf32_select(mf32 m, vf32 x, vf32 y) { return SG_EACH3(vf32, vbslq_f32, m, x, y); }
+SG_INLINE vf64 vf64_select(mf64 m, vf64 x, vf64 y) { return SG_EACH3(vf64, vbslq_f64, m, x, y); }
+SG_INLINE mf32 mf32_and(mf32 x, mf32 y) { return SG_EACH2(mf32, vandq_u32, x, y); }
+SG_INLINE mf64 mf64_and(mf64 x, mf64 y) { return SG_EACH2(mf64, vandq_u64, x, y); }
+SG_INLINE mf32 mf32_or(mf32 x, mf32 y) { return SG_EACH2(mf32, vorrq_u32, x, y); }
+SG_INLINE mf64 mf64_or(mf64 x, mf64 y) { return SG_EACH2(mf64, vorrq_u64, x, y); }
+SG_INLINE mf32 mf32_not(mf32 x) { return SG_EACH1(mf32, vmvnq_u32, x); }
+SG_INLINE mf64 mf64_not(mf64 x) { return SG_EACH1(mf64, q64_not, x); }
+SG_INLINE int mf32_any(mf32 m) {
+    return vmaxvq_u32(vorrq_u32(vorrq_u32(m.a, m.b), vorrq_u32(m.c, m.d))) != 0;
+}
+SG_INLINE int mf64_any(mf64 m) {
+    uint64x2_t any = vorrq_u64(vorrq_u64(m.a, m.b), vorrq_u64(m.c, m.d));
+    return vmaxvq_u32(vreinterpretq_u32_u64(any)) != 0;
+}
+/* The first lane that is set is the smallest of the numbers (lane | not mask), of one byte each. */
+SG_INLINE int mf32_first(mf32 m) {
+    uint16x8_t ab = vuzp1q_u16(vreinterpretq_u16_u32(m.a), vreinterpretq_u16_u32(m.b));
+    uint16x8_t cd = vuzp1q_u16(vreinterpretq_u16_u32(m.c), vreinterpretq_u16_u32(m.d));
+    uint8x16_t mask = vuzp1q_u8(vreinterpretq_u8_u16(ab), vreinterpretq_u8_u16(cd));
+    uint8x16_t lane = vcombine_u8(vcreate_u8(0x0706050403020100), vcreate_u8(0x0f0e0d0c0b0a0908));
+    return vminvq_u8(vornq_u8(lane, mask));
+}
+SG_INLINE int mf64_first(mf64 m) {
+    uint32x4_t ab = vuzp1q_u32(vreinterpretq_u32_u64(m.a), vreinterpretq_u32_u64(m.b));
+    uint32x4_t cd = vuzp1q_u32(vreinterpretq_u32_u64(m.c), vreinterpretq_u32_u64(m.d));
+    uint16x8_t abcd = vuzp1q_u16(vreinterpretq_u16_u32(ab), vreinterpretq_u16_u32(cd));
+    return vminv_u8(vorn_u8(vcreate_u8(0x0706050403020100), vmovn_u16(abcd)));
+}
+
+/* Between the two types. */
+SG_INLINE float64x2_t q32_low(float32x4_t x) { return vcvt_f64_f32(vget_low_f32(x)); }
+SG_INLINE uint64x2_t q32_mask_low(uint32x4_t m) {
+    return vreinterpretq_u64_s64(vmovl_s32(vget_low_s32(vreinterpretq_s32_u32(m))));
+}
+SG_INLINE uint64x2_t q32_mask_high(uint32x4_t m) {
+    return vreinterpretq_u64_s64(vmovl_high_s32(vreinterpretq_s32_u32(m)));
+}
+SG_INLINE float32x4_t q32_narrow(float64x2_t x, float64x2_t y) {
+    return vcvt_high_f32_f64(vcvt_f32_f64(x), y);
+}
+SG_INLINE vf64 vf32_low(vf32 x) {
+    return (vf64){q32_low(x.a), vcvt_high_f64_f32(x.a), q32_low(x.b), vcvt_high_f64_f32(x.b)};
+}
+SG_INLINE vf64 vf32_high(vf32 x) {
+    return (vf64){q32_low(x.c), vcvt_high_f64_f32(x.c), q32_low(x.d), vcvt_high_f64_f32(x.d)};
+}
+SG_INLINE vf32 vf32_narrow(vf64 low, vf64 high) {
+    return (vf32){q32_narrow(low.a, low.b), q32_narrow(low.c, low.d), q32_narrow(high.a, high.b),
+                  q32_narrow(high.c, high.d)};
+}
+SG_INLINE mf64 mf32_low(mf32 m) {
+    return (mf64){q32_mask_low(m.a), q32_mask_high(m.a), q32_mask_low(m.b), q32_mask_high(m.b)};
+}
+SG_INLINE mf64 mf32_high(mf32 m) {
+    return (mf64){q32_mask_low(m.c), q32_mask_high(m.c), q32_mask_low(m.d), q32_mask_high(m.d)};
+}
+
+#undef SG_EACH1
+#undef SG_EACH2
+#undef SG_EACH3
+#endif

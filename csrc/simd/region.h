@@ -1,0 +1,39 @@
+/* region.h - target regions: SG_TARGET_BEGIN("avx2,fma") ... SG_TARGET_END compiles the functions
+ * between them for that target, whatever the flags of the file. Only functions may stand inside, no
+ * system header, no data. MSVC needs none: it accepts any intrinsic anywhere. */
+#ifndef SG_REGION_H
+#define SG_REGION_H
+
+#define SG_PRAGMA(text) _Pragma(#text)
+
+#if defined(__clang__)
+#define SG_TARGET_BEGIN(features) \
+    SG_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define SG_TARGET_END SG_PRAGMA(clang attribute pop)
+#elif defined(__GNUC__)
+#define SG_TARGET_BEGIN(features) SG_PRAGMA(GCC push_options) SG_PRAGMA(GCC target(features))
+#define SG_TARGET_END SG_PRAGMA(GCC pop_options)
+#else
+#define SG_TARGET_BEGIN(features)
+#define SG_TARGET_END
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define SG_INLINE static __forceinline
+#define SG_NOINLINE static __declspec(noinline)
+#define SG_ALIGN64 __declspec(align(64))
+#define SG_UNLIKELY(x) (x)
+#else
+#define SG_INLINE static inline __attribute__((always_inline))
+#define SG_NOINLINE static __attribute__((noinline))
+#define SG_ALIGN64 __attribute__((aligned(64)))
+#define SG_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#endif
+
+/* What is inlined for speed alone, where the vocabulary is made of instructions. The portable build, whose vectors
+ * are many instructions a word, defines it as SG_NOINLINE: four times smaller, and gcc takes seconds. */
+#ifndef SG_BODY
+#define SG_BODY SG_INLINE
+#endif
+
+#endif

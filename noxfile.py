@@ -1,0 +1,71 @@
+"""The checks beside the tests, one command each: `nox -s lint`, `nox -s c`, `nox -s dist`.
+
+.ci/run calls them all. The tests need no session: README.md has their command.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["lint", "c", "dist"]
+
+ROOT = Path(__file__).parent
+FULL = os.environ.get("SOFTGRAD_FULL") == "1"  # .ci/full
+
+LINTERS = [
+    "clang-format==23.1.5",
+    "codespell==2.4.3",
+    "cython-lint==0.22.1",
+    "mypy==2.4.1",
+    "ruff==0.17.6",
+    "zizmor==1.32.0",
+]
+SPELLINGS = "mor,numer"  # the mask `or` of the vocabulary, an abbreviated journal
+C_FLAGS = "-O3 -std=c11 -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror"
+SMOKE = (
+    "import softgrad; assert softgrad.softmax([0.0, 0.0]).tolist() == [0.5, 0.5]; "
+    "print(softgrad.__version__, softgrad._core.available_isas())"
+)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check form, spelling and types of every file."""
+    session.install(*LINTERS, "numpy")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("codespell", f"--ignore-words-list={SPELLINGS}")
+    session.run("mypy")
+    session.run("cython-lint", "src")
+    c_files = sorted(str(path) for path in ROOT.glob("[ct]*/**/*.[ch]"))
+    session.run("clang-format", "--dry-run", "--Werror", *c_files)
+    session.run("zizmor", "--offline", ".github")
+
+
+@nox.session
+def c(session: nox.Session) -> None:
+    """Compile csrc alone, without a warning, by gcc and clang, and test its vocabulary."""
+    sources = sorted(str(path) for path in ROOT.glob("csrc/*.c"))
+    compilers = [name for name in ("gcc", "clang-19", "clang") if shutil.which(name)]
+    with session.chdir(session.create_tmp()):
+        for compiler in compilers:
+            threads = ["-fopenmp"] if compiler == "gcc" else []  # the other way without
+            session.run(compiler, *C_FLAGS.split(), *threads, "-c", *sources, external=True)
+    session.run("sh", "tests/c/run_vocabulary.sh", external=True)
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def dist(session: nox.Session) -> None:
+    """Build the sdist, and on each Python a wheel from it that works; in .ci/full test it whole."""
+    session.install("build")
+    tmp = Path(session.create_tmp())
+    session.run("python", "-m", "build", "--sdist", "--outdir", str(tmp), silent=True)
+    (sdist,) = tmp.glob("softgrad-*.tar.gz")
+    session.install(f"softgrad[test] @ {sdist.as_uri()}" if FULL else str(sdist))
+    with session.chdir(tmp):
+        session.run("python", "-c", SMOKE)
+    if FULL:
+        session.run("python", "-m", "pytest")

@@ -1,0 +1,248 @@
+"""A linear layer and the cross-entropy of its result, by chunks of rows: the logits x w^T + bias are
+never held as a whole. BLAS does the products, the fused kernel works in place on a chunk's logits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from softgrad import _core
+from softgrad._arrays import Array, as_int, as_real, check_shape, common_dtype, convert
+from softgrad._cross_entropy import Reduction
+from softgrad._losses import Options, Request
+from softgrad._matmul import BLOCK_BYTES, column_sums, matmul
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+# Memory beyond the results is to stay below 128 MiB. A chunk's logits and what goes with them take this
+# much, or one row's; the blocks of the products (_matmul.py) and the losses of the rows the rest.
+CHUNK_BYTES = 64 * 2**20
+
+
+def linear_cross_entropy(
+    x: ArrayLike,
+    w: ArrayLike,
+    targets: ArrayLike,
+    /,
+    bias: ArrayLike | None = None,
+    *,
+    weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    temperature: float = 1.0,
+    z_loss: float = 0.0,
+    reduction: Reduction = "mean",
+    chunk_rows: int | None = None,
+) -> Any:
+    """`cross_entropy` of the logits x w^T + bias, which are never held as a whole.
+
+    Parameters
+    ----------
+    x : array_like of shape (N, D)
+        The last hidden layer. The type of the result is numpy.result_type(x, w): float32 or
+        float64, float64 if that is an integer type.
+    w : array_like of shape (C, D)
+        The weights of the classes.
+    targets : array_like of shape (N,) or (N, C)
+        Class labels of any integer type, or probabilities.
+    bias : array_like of shape (C,), optional
+        Converted to the computing type.
+    weight, sample_weight, ignore_index, label_smoothing, temperature, z_loss, reduction
+        As in `cross_entropy`.
+    chunk_rows : int, optional
+        How many rows of logits are held at a time. By default as many as keep the memory beyond
+        the results below 128 MiB, at least one.
+
+    Returns
+    -------
+    scalar or ndarray
+        The loss in nats, as `cross_entropy` gives it.
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError
+        As `cross_entropy` does; ValueError also for chunk_rows < 1.
+
+    Notes
+    -----
+    The loss is equation (4.108) of C. M. Bishop, Pattern Recognition and Machine Learning, 2006, of
+    linear activations. Not to hold the logits: E. Wijmans et al., Cut your losses in
+    large-vocabulary language models, 2025. The matrix products are those of NumPy's BLAS, and so is
+    their rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import softgrad as sg
+    >>> x, w = np.eye(2), np.array([[2.0, 0.5], [1.0, 2.5], [0.1, 0.0]])
+    >>> print(f"{sg.linear_cross_entropy(x, w, [0, 1]):.8f}")
+    0.30688206
+    """
+    options = Options(
+        weight, sample_weight, ignore_index, reduction, label_smoothing, temperature, z_loss
+    )
+    return _Layer("linear_cross_entropy", x, w, targets, bias, options, chunk_rows).run(False)[0]
+
+
+def linear_cross_entropy_value_and_grad(
+    x: ArrayLike,
+    w: ArrayLike,
+    targets: ArrayLike,
+    /,
+    bias: ArrayLike | None = None,
+    *,
+    weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    temperature: float = 1.0,
+    z_loss: float = 0.0,
+    reduction: Reduction = "mean",
+    chunk_rows: int | None = None,
+) -> tuple[Any, tuple[Array, Array, Array | None]]:
+    """`linear_cross_entropy` and its gradients in `x`, `w` and `bias`.
+
+    Parameters
+    ----------
+    x, w, targets, bias, weight, sample_weight, ignore_index, label_smoothing, temperature, z_loss
+        As in `linear_cross_entropy`.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        As in `cross_entropy`. With "none" the gradients are those of the sum of the losses.
+    chunk_rows : int, optional
+        As in `linear_cross_entropy`.
+
+    Returns
+    -------
+    loss : scalar or ndarray
+        As `cross_entropy` gives it.
+    grads : tuple of ndarray
+        (dx, dw, db) of shapes (N, D), (C, D), (C,) and the type of the loss; db is None without
+        `bias`. Rows with the label `ignore_index` have dx = 0 and take no part in dw and db,
+        whatever they hold.
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError
+        As `linear_cross_entropy` does.
+
+    Notes
+    -----
+    With G = dL/dlogits of `cross_entropy_grad`: dx = G w, dw = G^T x (equation (4.109) of Bishop, see
+    `linear_cross_entropy`), db = the sum of the rows of G.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import softgrad as sg
+    >>> x, w = np.eye(2), np.array([[2.0, 0.5], [1.0, 2.5], [0.1, 0.0]])
+    >>> loss, (dx, dw, db) = sg.linear_cross_entropy_value_and_grad(x, w, [0, 1], np.zeros(3))
+    >>> print(f"{loss:.8f}")
+    0.30688206
+    >>> dw.T  # x is the identity: the gradient in the logits
+    array([[-0.17049943,  0.12121649,  0.04928295],
+           [ 0.05558281, -0.08929549,  0.03371268]])
+    """
+    options = Options(
+        weight, sample_weight, ignore_index, reduction, label_smoothing, temperature, z_loss
+    )
+    function = "linear_cross_entropy_value_and_grad"
+    return _Layer(function, x, w, targets, bias, options, chunk_rows).run(True)
+
+
+class _Layer:
+    """The arguments, checked, and the results; run() goes over the chunks."""
+
+    def __init__(
+        self, function: str, x: Any, w: Any, targets: Any, bias: Any, options: Options, step: Any
+    ) -> None:
+        self.x, self.w = np.asarray(x), np.asarray(w)
+        self.dtype = common_dtype(function, x=self.x, w=self.w)
+        for name, a, shape in (("x", self.x, "(N, D)"), ("w", self.w, "(C, D)")):
+            if a.ndim != 2:
+                raise ValueError(f"{function}: expected {name} of shape {shape}, got {a.shape}")
+        (rows, depth), classes = self.x.shape, len(self.w)
+        check_shape(function, "w", self.w, (classes, depth), f"x having shape {self.x.shape}")
+        self.bias = None
+        if bias is not None:
+            self.bias = as_real(function, "bias", bias, self.dtype)
+            check_shape(function, "bias", self.bias, (classes,), "the classes")
+        self.request = Request(function, self.dtype, (rows, classes), 1, targets, options)
+        self.step = self._default_step() if step is None else as_int(function, "chunk_rows", step)
+        if self.step < 1:
+            raise ValueError(f"{function}: expected chunk_rows >= 1, got {step}")
+        self.dx: Array | None = None
+        self.dw: Array | None = None
+        self.dw_begun = False
+        self.db: Array | None = None
+
+    def _default_step(self) -> int:
+        (classes, depth), request = self.w.shape, self.request
+        row = classes
+        if request.probs is not None and request.probs.dtype != self.dtype:
+            row += classes  # they are converted
+        if request.labels is not None and (request.labels == request.ignore_index).any():
+            row += 2 * depth  # the rows that count are copied, and their dx
+        return max(1, CHUNK_BYTES // max(1, int(row * self.dtype.itemsize)))
+
+    def run(self, with_grads: bool) -> tuple[Any, tuple[Any, Any, Array | None]]:
+        """(loss, (dx, dw, db))."""
+        request, classes = self.request, len(self.w)
+        norm, loss = request.norm(), request.no_loss()
+        if with_grads:
+            self.dx = np.zeros(self.x.shape, self.dtype)
+            self.dw = np.zeros(self.w.shape, self.dtype)
+            if self.bias is not None:
+                # Chunks add up in float64, unless that took much memory.
+                wide = classes * 8 <= BLOCK_BYTES
+                self.db = np.zeros(classes, np.float64 if wide else self.dtype)
+        step = min(self.step, request.rows)
+        with np.errstate(all="ignore"):
+            if classes > 0 and step > 0:
+                logits = np.empty((step, classes), self.dtype)
+                for begin in range(0, request.rows, step):
+                    self._chunk(slice(begin, begin + step), logits, norm, loss)
+            db = None if self.db is None else self.db.astype(self.dtype, copy=False)
+        return request.reduce(loss, norm), (self.dx, self.dw, db)
+
+    def _chunk(self, rows: Any, logits: Array, norm: tuple[float, float], loss: Array) -> None:
+        request, labels, probs = self.request, self.request.labels, None
+        if labels is not None:
+            counts = labels[rows] != request.ignore_index
+            if not counts.all():  # 0 * NaN must not reach the products
+                rows = rows.start + np.flatnonzero(counts)
+            labels = labels[rows]
+        elif request.probs is not None:
+            probs = convert(request.probs[rows], self.dtype)[:, :, None]
+        x = self.x[rows]
+        if len(x) == 0:
+            return
+        logits = logits[: len(x)]
+        matmul(x, self.w.T, logits)
+        if self.bias is not None:
+            logits += self.bias
+        sample_weight = request.sample_weight
+        if sample_weight is not None:
+            sample_weight = sample_weight[rows]
+        z, part = logits[:, :, None], np.empty(len(x))
+        _core.cross_entropy(
+            z, labels, request.ignore_index, probs, request.weight, sample_weight,
+            request.label_smoothing, request.temperature, request.z_loss, norm, part,
+            None if self.dx is None else z, None,
+        )  # fmt: skip
+        loss[rows] = part
+        if self.dx is None or self.dw is None:
+            return
+        if isinstance(rows, slice):
+            matmul(logits, self.w, self.dx[rows])
+        else:
+            dx = np.empty(x.shape, self.dtype)
+            matmul(logits, self.w, dx)
+            self.dx[rows] = dx
+        matmul(logits.T, x, self.dw, add=self.dw_begun)
+        self.dw_begun = True
+        if self.db is not None:
+            self.db += column_sums(logits)

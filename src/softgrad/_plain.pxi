@@ -1,0 +1,273 @@
+# _plain.pxi - the short way to a kernel for the common small call: plain arrays, no options. Each
+# function returns None for any other arguments, wrong ones too, and the general path takes them.
+# A raw Py_buffer costs 40 ns; a typed memoryview 200.
+from cpython.buffer cimport (
+    PyBUF_RECORDS_RO, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
+from libc.stdlib cimport free, malloc
+
+from numpy import empty, float32, float64, ndarray
+
+
+# Buffers held for the time of a call.
+cdef struct Held:
+    int count
+    Py_buffer view[4]
+
+
+cdef void release(Held *held) noexcept:
+    while held.count > 0:
+        held.count -= 1
+        PyBuffer_Release(&held.view[held.count])
+
+
+cdef Py_buffer *hold(Held *held, object a) except? NULL:
+    """The buffer of a plain array: exactly numpy.ndarray, native float32, float64 or int64, aligned,
+    C-contiguous, with dimensions, not empty. NULL for anything else. format[0] is f, d or q."""
+    cdef Py_buffer *view = &held.view[held.count]
+    if type(a) is not ndarray:
+        return NULL
+    try:
+        PyObject_GetBuffer(a, view, PyBUF_RECORDS_RO)
+    except ValueError:  # a dtype that the buffer protocol does not know
+        return NULL
+    held.count += 1
+    if (view.ndim == 0 or view.len == 0 or view.format[0] == 0 or view.format[1] != 0
+            or <size_t> view.buf % <size_t> view.itemsize != 0
+            or not PyBuffer_IsContiguous(view, c"C")):
+        return NULL
+    return view
+
+
+cdef bint is_real(const Py_buffer *a) noexcept:
+    return a.format[0] == c"f" or a.format[0] == c"d"
+
+
+cdef bint is_int64(const Py_buffer *a) noexcept:
+    return a.itemsize == 8 and (a.format[0] == c"l" or a.format[0] == c"q")
+
+
+cdef bint same_shape(const Py_buffer *a, const Py_buffer *b, int ndim) noexcept:
+    cdef int d
+    for d in range(ndim):
+        if a.shape[d] != b.shape[d]:
+            return False
+    return True
+
+
+cdef bint alike(const Py_buffer *a, const Py_buffer *b) noexcept:
+    """Whether two plain arrays agree in type and shape."""
+    return a.format[0] == b.format[0] and a.ndim == b.ndim and same_shape(a, b, a.ndim)
+
+
+cdef bint apart(const Py_buffer *a, const Py_buffer *b) noexcept:
+    """Whether two plain arrays share no byte."""
+    return (<size_t> a.buf + <size_t> a.len <= <size_t> b.buf
+            or <size_t> b.buf + <size_t> b.len <= <size_t> a.buf)
+
+
+cdef Py_buffer *hold_out(Held *held, object out, const Py_buffer *x) except? NULL:
+    """As hold(), of a result for x: alike, writeable, x itself or apart from it."""
+    cdef Py_buffer *view = hold(held, out)
+    if (view == NULL or view.readonly or not alike(view, x)
+            or not (view.buf == x.buf or apart(view, x))):
+        return NULL
+    return view
+
+
+cdef object new(const Py_buffer *x, tuple shape):
+    return empty(shape, float32 if x.format[0] == c"f" else float64)
+
+
+cdef bint is_last(object axis, int ndim) except -1:
+    return type(axis) is int and (axis == -1 or axis == ndim - 1)
+
+
+cdef bint is_float(object value, double wanted) except -1:
+    return type(value) is float and <double> value == wanted
+
+
+cdef sg_array rows_of(const Py_buffer *a) noexcept:
+    cdef sg_array result
+    result.data, result.outer, result.axis, result.inner = a.buf, a.shape[a.ndim - 1], 1, 0
+    return result
+
+
+cdef sg_call describe_rows(const Py_buffer *x) noexcept:
+    cdef sg_call call = blank()
+    call.n, call.inner = x.shape[x.ndim - 1], 1
+    call.outer = x.len // x.itemsize // call.n
+    call.x = rows_of(x)
+    return call
+
+
+# ---- Functions and products ----------------------------------------------------------------------
+
+def plain_softmax(x, axis, temperature, where, out):
+    if where is not None or not is_float(temperature, 1.0):
+        return None
+    return map_rows(f32.softmax, f64.softmax, x, None, axis, out)
+
+
+def plain_log_softmax(x, axis, temperature, where, out):
+    if where is not None or not is_float(temperature, 1.0):
+        return None
+    return map_rows(f32.log_softmax, f64.log_softmax, x, None, axis, out)
+
+
+def plain_softmax_vjp(y, g, axis, out):
+    return None if g is None else map_rows(f32.softmax_vjp, f64.softmax_vjp, y, g, axis, out)
+
+
+def plain_log_softmax_vjp(ly, g, axis, out):
+    return None if g is None else map_rows(f32.log_softmax_vjp, f64.log_softmax_vjp, ly, g, axis, out)
+
+
+def plain_log_softmax_jvp(ly, v, axis, out):
+    return None if v is None else map_rows(f32.log_softmax_jvp, f64.log_softmax_jvp, ly, v, axis, out)
+
+
+cdef object map_rows(sg_kernel *single, sg_kernel *double_, object x, object g, object axis, object out):
+    """out = kernel(x) or kernel(x, g), rows being the last axis."""
+    cdef Held held
+    cdef sg_call call
+    cdef Py_buffer *xv
+    cdef Py_buffer *gv
+    cdef Py_buffer *ov
+    held.count = 0
+    try:
+        xv = hold(&held, x)
+        if xv == NULL or not is_real(xv) or not is_last(axis, xv.ndim):
+            return None
+        if out is None:
+            out = new(xv, x.shape)
+        ov = xv if out is x else hold_out(&held, out, xv)
+        if ov == NULL or ov.readonly:
+            return None
+        call = describe_rows(xv)
+        call.out = rows_of(ov)
+        if g is not None:
+            gv = hold(&held, g)
+            if gv == NULL or not alike(gv, xv) or not (gv.buf == ov.buf or apart(gv, ov)):
+                return None
+            call.g = rows_of(gv)
+        run(single if xv.format[0] == c"f" else double_, &call, xv.itemsize)
+        return out
+    finally:
+        release(&held)
+
+
+def plain_logsumexp(x, axis, b, keepdims, where, out):
+    cdef Held held
+    cdef sg_call call
+    cdef Py_buffer *xv
+    cdef Py_buffer *ov
+    held.count = 0
+    if b is not None or where is not None or keepdims is not False or out is not None:
+        return None
+    try:
+        xv = hold(&held, x)
+        if xv == NULL or not is_real(xv) or xv.ndim == 1 or not is_last(axis, xv.ndim):
+            return None
+        out = new(xv, x.shape[:xv.ndim - 1])
+        ov = hold(&held, out)
+        call = describe_rows(xv)
+        call.out.data, call.out.outer = ov.buf, 1
+        run(f32.logsumexp if xv.format[0] == c"f" else f64.logsumexp, &call, xv.itemsize)
+        return out
+    finally:
+        release(&held)
+
+
+# ---- Cross-entropy -------------------------------------------------------------------------------
+
+cdef enum Wanted:
+    LOSS, LOSS_GRAD, GRAD, GRAD_HESS
+
+
+def plain_cross_entropy(logits, targets, axis, tuple options):
+    return losses_of_rows(LOSS, logits, targets, axis, options, None)
+
+
+def plain_cross_entropy_value_and_grad(logits, targets, axis, tuple options, out):
+    return losses_of_rows(LOSS_GRAD, logits, targets, axis, options, out)
+
+
+def plain_cross_entropy_grad(logits, targets, axis, tuple options, out):
+    return losses_of_rows(GRAD, logits, targets, axis, options, out)
+
+
+def plain_cross_entropy_grad_hess(logits, targets, axis, tuple options, out):
+    return None if out is not None else losses_of_rows(GRAD_HESS, logits, targets, axis, options, None)
+
+
+cdef bint no_options(tuple options) except -1:
+    """Whether `options`, in the order of _losses.Options, are the defaults, or another reduction to
+    a scalar."""
+    weight, sample_weight, ignore_index, reduction, label_smoothing, temperature, z_loss = options
+    return (
+        weight is None and sample_weight is None
+        and type(ignore_index) is int and ignore_index == -100
+        and is_float(label_smoothing, 0.0) and is_float(temperature, 1.0) and is_float(z_loss, 0.0)
+        and type(reduction) is str and (reduction == "mean" or reduction == "sum"))
+
+
+cdef bint take_targets(Held *held, sg_call *call, object targets, const Py_buffer *x) except -1:
+    """Enter good labels or probabilities into the call; False if they are not such."""
+    cdef Py_buffer *view = hold(held, targets)
+    if view == NULL:
+        return False
+    if is_int64(view) and view.ndim == x.ndim - 1 and same_shape(view, x, view.ndim):
+        call.labels, call.ignore_index = <const int64_t *> view.buf, -100
+        return sg_find_bad_label(call.labels, call.outer, call.n, -100) < 0
+    call.g = rows_of(view)
+    return alike(view, x)
+
+
+cdef object losses_of_rows(
+    Wanted wanted, object logits, object targets, object axis, tuple options, object out,
+):
+    cdef Held held
+    cdef sg_call call
+    cdef const sg_kernels *kernels
+    cdef Py_buffer *x
+    cdef Py_buffer *result
+    cdef double loss[2]
+    held.count = 0
+    call.loss = NULL
+    if not no_options(options):
+        return None
+    try:
+        x = hold(&held, logits)
+        if x == NULL or not is_real(x) or not is_last(axis, x.ndim):
+            return None
+        call = describe_rows(x)
+        if not take_targets(&held, &call, targets, x):
+            return None
+        kernels = f32 if x.format[0] == c"f" else f64
+        if wanted != LOSS:
+            if out is None:
+                out = new(x, logits.shape)
+            result = x if out is logits else hold_out(&held, out, x)
+            if result == NULL or result.readonly or not apart(result, &held.view[1]):
+                return None
+            call.out = rows_of(result)
+        if wanted == GRAD_HESS:
+            hess = new(x, logits.shape)
+            call.hess = rows_of(hold(&held, hess))
+        if options[3] == "mean":
+            divisor(kernels, &call, call.norm)
+        call.loss = <double *> malloc(call.outer * sizeof(double))
+        if call.loss == NULL:
+            raise MemoryError
+        run(kernels.cross_entropy, &call, x.itemsize)
+        if wanted == GRAD:
+            return out
+        if wanted == GRAD_HESS:
+            return out, hess
+        sg_sum(call.loss, call.outer, loss)
+        loss[0] = ratio(loss, call.norm)
+        value = float32(<float> loss[0]) if x.itemsize == 4 else float64(loss[0])
+        return (value, out) if wanted == LOSS_GRAD else value
+    finally:
+        free(call.loss)
+        release(&held)

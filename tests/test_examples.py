@@ -1,0 +1,42 @@
+"""The scripts of examples/: they run, and agree with scikit-learn."""
+
+import runpy
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_every_example_has_a_test():
+    assert [path.name for path in sorted(EXAMPLES.glob("*.py"))] == ["digits.py"]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    pytest.importorskip("sklearn")
+    main = runpy.run_path(str(EXAMPLES / "digits.py"))["main"]
+    if find_spec("matplotlib") is None:
+        return main([])
+    picture = tmp_path_factory.mktemp("digits") / "digits.png"
+    results = main(["--plot", str(picture)])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    return results
+
+
+def test_logistic_regression_reaches_the_optimum_of_scikit_learn(digits):
+    ours, theirs = digits["logistic regression"].values()
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+    assert ours["loss"] <= theirs["loss"] * (1 + 1e-8)
+    assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=0.01)
+    assert ours["accuracy"] > 0.95
+
+
+def test_network_learns_as_well_as_that_of_scikit_learn(digits):
+    ours, theirs = digits["network"].values()
+    # Other first weights, another order of the images.
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.2)
+    assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=0.02)
+    assert ours["accuracy"] > 0.95
+    assert ours["losses"][-1] < 0.02 * ours["losses"][0]

@@ -1,0 +1,238 @@
+"""The bits of a row depend on its values, its length, the dtype and the options: not on the instruction
+set, the threads, the batch, the strides, the axis, the alignment or out=.
+"""
+
+import numpy as np
+import pytest
+from helpers import EDGES, SHORT, assert_same_bits, ids, layouts
+
+import softgrad as sg
+from softgrad import _core
+
+ROWS = 11
+by_size = pytest.mark.parametrize("n", [*SHORT, *EDGES], ids=ids("n"))
+few_sizes = pytest.mark.parametrize(
+    "n", [1, 2, 3, 7, 10, 16, 21, 33, 64, 70, 100, 129, 1000, 4097], ids=ids("n")
+)
+
+NONE = {"reduction": "none"}
+EVERYTHING = NONE | {"label_smoothing": 0.1, "temperature": 1.3, "z_loss": 0.01}
+
+# name -> function(x, y, labels, axis): x any logits, y in (0, 1); everything row by row
+CASES = {
+    "softmax": lambda x, y, t, axis: sg.softmax(x, axis),
+    "log_softmax": lambda x, y, t, axis: sg.log_softmax(x, axis),
+    "logsumexp": lambda x, y, t, axis: sg.logsumexp(x, axis),
+    "logsumexp_b": lambda x, y, t, axis: sg.logsumexp(x, axis, b=y),
+    "where": lambda x, y, t, axis: sg.softmax(x, axis, where=y > 0.3),
+    "softmax_vjp": lambda x, y, t, axis: sg.softmax_vjp(y, x, axis),
+    "log_softmax_vjp": lambda x, y, t, axis: sg.log_softmax_vjp(-y, x, axis),
+    "log_softmax_jvp": lambda x, y, t, axis: sg.log_softmax_jvp(-y, x, axis),
+    "labels": lambda x, y, t, axis: sg.cross_entropy_value_and_grad(x, t, axis, **NONE),
+    "probabilities": lambda x, y, t, axis: sg.cross_entropy_value_and_grad(x, y, axis, **NONE),
+    "grad_hess": lambda x, y, t, axis: sg.cross_entropy_grad_hess(x, t, axis, **EVERYTHING),
+    "options": lambda x, y, t, axis: sg.cross_entropy_value_and_grad(x, y, axis, **EVERYTHING),
+    "log_loss": lambda x, y, t, axis: sg.log_loss_value_and_grad(y, t, axis, **NONE),
+    "log_loss_probabilities": lambda x, y, t, axis: sg.log_loss_value_and_grad(y, y, axis, **NONE),
+}
+by_case = pytest.mark.parametrize("case", CASES)
+
+
+def data(n, dtype, rows=ROWS):
+    """(x, y, labels): rows of every size of logits, some of them special."""
+    rng = np.random.default_rng(n)
+    scale = np.resize([1, 5, 0.01, 80, 1e6, 3], rows)[:, None]
+    x = (
+        rng.normal(0, 1, (rows, n)) * scale + np.resize([0, -30, 7, 0, 0, 1e7, -1e6], rows)[:, None]
+    ).astype(dtype)
+    labels = rng.integers(0, n, rows)
+    if rows > 8:
+        x[3, n // 2], x[5, n - 1], x[7, 0] = np.inf, -np.inf, np.nan
+        labels[2] = -100
+    return x, rng.random((rows, n)).astype(dtype) + dtype.type(1e-3), labels
+
+
+def everything(n, dtype, axis=-1):
+    return {name: case(*data(n, dtype), axis) for name, case in CASES.items()}
+
+
+def part(result, rows):
+    return tuple(a[rows] for a in result) if isinstance(result, tuple) else result[rows]
+
+
+def last(result):
+    """Results along axis 0, with the class axis moved to the end."""
+    move = lambda a: np.ascontiguousarray(np.moveaxis(a, 0, -1)) if a.ndim > 1 else a  # noqa: E731
+    return tuple(map(move, result)) if isinstance(result, tuple) else move(result)
+
+
+@by_size
+def test_instruction_sets(dtype, n):
+    before = _core.current_isa()
+    found = {}
+    try:
+        for name in _core.available_isas():
+            _core.use_isa(name)
+            found[name] = everything(n, dtype)
+            if n <= 130:
+                found[name]["jacobian"] = sg.softmax_jacobian(data(n, dtype)[0])
+                found[name]["log_jacobian"] = sg.log_softmax_jacobian(data(n, dtype)[0])
+    finally:
+        _core.use_isa(before)
+    for name, results in found.items():
+        for case, result in results.items():
+            assert_same_bits(result, found[before][case], f"{case}: {name} against {before}")
+
+
+@by_size
+def test_row_by_row(isa, dtype, n):
+    x, y, t = data(n, dtype)
+    for name, case in CASES.items():
+        whole = case(x, y, t, -1)
+        for r in range(ROWS):
+            one = slice(r, r + 1)
+            assert_same_bits(case(x[one], y[one], t[one], -1), part(whole, one), f"{name}, row {r}")
+            single = case(x[r], y[r], t[r], -1)
+            assert_same_bits(single, part(whole, r), f"{name}, row {r} alone")
+
+
+@by_case
+@few_sizes
+def test_batches(isa, dtype, n, case):
+    x, y, t = data(n, dtype, 67)
+    whole = CASES[case](x, y, t, -1)
+    for start, stop in [(0, 2), (1, 4), (3, 8), (0, 16), (5, 22), (1, 33), (2, 66), (60, 67)]:
+        rows = slice(start, stop)
+        assert_same_bits(
+            CASES[case](x[rows], y[rows], t[rows], -1), part(whole, rows), f"rows {start}:{stop}"
+        )
+
+
+@by_size
+def test_axis_position(isa, dtype, n):
+    x, y, t = data(n, dtype)
+    for name, case in CASES.items():
+        expected = case(x, y, t, -1)
+        columns = [np.ascontiguousarray(a.T) for a in (x, y)]
+        assert_same_bits(last(case(*columns, t, 0)), expected, f"{name}, columns")
+        assert_same_bits(last(case(x.T, y.T, t, 0)), expected, f"{name}, a transposed view")
+        stacked = [np.stack([a.T, a.T[:, ::-1]]) for a in (x, y)]
+        result = case(*stacked, np.stack([t, t[::-1]]), 1)
+        first = part(result, 0)
+        assert_same_bits(last(first), expected, f"{name}, axis 1 of 3")
+
+
+@few_sizes
+@pytest.mark.parametrize("inner", [1, 2, 5, 16, 17, 40, 129], ids=ids("inner"))
+def test_strided_axis_of_any_width(isa, dtype, n, inner):
+    x, y, t = data(n, dtype, inner)
+    for name, case in CASES.items():
+        columns = [np.ascontiguousarray(a.T) for a in (x, y)]
+        assert_same_bits(last(case(*columns, t, 0)), case(x, y, t, -1), name)
+
+
+@few_sizes
+def test_layouts(isa, dtype, n):
+    x, y, t = data(n, dtype)
+    for name, case in CASES.items():
+        expected = case(x, y, t, -1)
+        for layout, view in layouts(x).items():
+            assert_same_bits(case(view, y, t, -1), expected, f"{name}, {layout} x")
+        for layout, view in layouts(y).items():
+            assert_same_bits(case(x, view, t, -1), expected, f"{name}, {layout} y")
+
+
+@by_size
+def test_out_and_alignment(isa, dtype, n):
+    x, _, t = data(n, dtype)
+    for name in ("softmax", "log_softmax"):
+        expected = getattr(sg, name)(x)
+        for layout, out in layouts(x).items():
+            if layout != "swapped":
+                assert_same_bits(
+                    getattr(sg, name)(x, out=out).copy(), expected, f"{name}, {layout} out"
+                )
+                out[...] = x
+                assert_same_bits(
+                    getattr(sg, name)(out, out=out).copy(), expected, f"{name}, {layout} in place"
+                )
+    expected = sg.cross_entropy_value_and_grad(x, t, **NONE)
+    for layout, out in layouts(x).items():
+        if layout != "swapped":
+            loss, grad = sg.cross_entropy_value_and_grad(x, t, out=out, **NONE)
+            assert_same_bits((loss, grad.copy()), expected, f"{layout} out")
+
+
+@by_case
+@pytest.mark.parametrize(
+    "shape",
+    [(30_000, 3), (5000, 21), (300, 1000), (7, 32_768), (2, 200_003), (1, 400_000)],
+    ids=str,
+)
+def test_threads(dtype, threads, shape, case):
+    x, y, t = data(shape[1], dtype, shape[0])
+    results = []
+    for n in (1, 2, 3, 5):
+        threads(n)
+        results.append(CASES[case](x, y, t, -1))
+        if n > 1:
+            assert_same_bits(results[-1], results[0], f"{n} threads")
+
+
+@by_case
+def test_threads_along_another_axis(dtype, threads, case):
+    x, y, t = data(21, dtype, 9000)
+    x, y = (np.ascontiguousarray(a.reshape(9, 1000, 21).transpose(0, 2, 1)) for a in (x, y))
+    results = []
+    for n in (1, 2, 4):
+        threads(n)
+        results.append(CASES[case](x, y, t.reshape(9, 1000), 1))
+        assert_same_bits(results[-1], results[0], f"{n} threads")
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(
+    "shape", [(1, 7), (100, 10), (30_000, 3), (1003, 257), (3, 50_000)], ids=str
+)
+def test_reduced_losses(isa, dtype, threads, shape, reduction):
+    """Neither threads nor the layout change the mean; nor does asking for the gradient as well."""
+    rng = np.random.default_rng(1)
+    x, t = rng.normal(0, 3, shape).astype(dtype), rng.integers(0, shape[1], shape[0])
+    weight = rng.random(shape[1]).astype(dtype)
+    threads(1)
+    loss = sg.cross_entropy(x, t, weight=weight, reduction=reduction)
+    for n in (1, 2, 3):
+        threads(n)
+        assert_same_bits(sg.cross_entropy(x, t, weight=weight, reduction=reduction), loss)
+        both = sg.cross_entropy_value_and_grad(x, t, weight=weight, reduction=reduction)
+        assert_same_bits(both[0], loss)
+        columns = np.asfortranarray(x)
+        assert_same_bits(sg.cross_entropy(columns, t, weight=weight, reduction=reduction), loss)
+        assert_same_bits(
+            sg.cross_entropy(columns.T, t, 0, weight=weight, reduction=reduction), loss
+        )
+
+
+def test_reduced_losses_of_all_instruction_sets(dtype):
+    x, _, t = data(100, dtype, 2000)
+    x, t = np.where(np.isfinite(x), x, 0), np.abs(t) % 100
+    before = _core.current_isa()
+    try:
+        found = []
+        for name in _core.available_isas():
+            _core.use_isa(name)
+            found.append(
+                sg.cross_entropy_value_and_grad(x, t, sample_weight=np.linspace(0, 1, 2000))
+            )
+    finally:
+        _core.use_isa(before)
+    for other in found[1:]:
+        assert_same_bits(other, found[0])
+
+
+def test_repeated_calls(isa, dtype):
+    x, y, t = data(1000, dtype)
+    for case in CASES.values():
+        first = case(x, y, t, -1)
+        for _ in range(3):
+            assert_same_bits(case(x, y, t, -1), first)
