@@ -1,23 +1,31 @@
 /* jacobian.h - the Jacobians, one C x C matrix a row. Included once per dtype, no include guard.
  *
- * With p_i = e_i 2^-HEADROOM, s_i = p_i / sum p. Off the diagonal -s_i s_j = -p_j (p_i / sum^2), the
+ * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Off the diagonal -s_i s_j = -p_j (p_i / sum^2), the
  * factor in two parts, one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
- * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. */
+ * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature. */
 
-/* row i of out: -p_j (p_i h), h = 1 / sum^2 as hi + lo; then the diagonal */
+/* Row i of out: -p_j (p_i h), h = 1 / sum^2 as hi + lo; then the diagonal. Where p_i h would be subnormal it is kept
+ * larger by UP^2 until after the product. */
 SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi, real lo,
                                             real *out, ptrdiff_t stride) {
     const FN(view) x = {(real *)p, VL};
-    const vreal zero = vset1(0);
+    const real down = 1 / (REAL_UP * REAL_UP);
     for (ptrdiff_t i = 0; i < n; i++) {
         const FN(view) to = {out + i * stride, VL};
-        vreal pi = vset1(p[i]);
-        vreal fh = vsub(zero, vmul(pi, vset1(hi)));
-        vreal fl = vfnma(pi, vset1(lo), vfnma(pi, vset1(hi), vsub(zero, fh)));
-        SG_EACH(LAYOUT_ACROSS, n, 4, {
-            vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
-            FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, fh, vmul(a, fl)));
-        });
+        const int small = p[i] < REAL_UP / REAL_FACTOR;
+        vreal pi = vset1(small ? -p[i] / down : -p[i]);
+        vreal fh = vmul(pi, vset1(hi));
+        vreal fl = vfma(pi, vset1(lo), vsub(vset1(0), vfnma(pi, vset1(hi), fh)));
+        if (small)
+            SG_EACH(LAYOUT_ACROSS, n, 4, {
+                vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
+                FN(write)(LAYOUT_ACROSS, full, to, v, n, vmul(vfma(a, fh, vmul(a, fl)), vset1(down)));
+            });
+        else
+            SG_EACH(LAYOUT_ACROSS, n, 4, {
+                vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
+                FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, fh, vmul(a, fl)));
+            });
         to.p[i] = diagonal[i];
     }
 }
@@ -47,26 +55,23 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     FN(stats) row;
     vreal *Ms = FN(block_M)(t);
     FN(grad_stats)(layout, &x, p, t->n, staged, Ms, &row);
-    FN(scale_row)(layout, p, t->n, Ms, row.M, FN(wide_set1)(1, 0));
+    FN(scale_row)(layout, p, t->n, Ms, row.M, FN(wide_set1)(REAL_UP, 0));
     wide sum = FN(wide_add)(row.others, row.top);
-    wide inverse = FN(inverse)(sum);
-    vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi);
+    const wide inverse = FN(wide_ldexp)(FN(inverse)(sum), vset1(-REAL_UP_EXPONENT)), T = FN(wide_set1)(c->temperature, 0), by_T = FN(wide_div)(inverse, T);
+    const vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi), unit = FN(wide_round)(T);
+    const vreal T_hi = FN(wide_round)(by_T), T_lo = FN(wide_rest)(by_T, T_hi);
     vreal top = FN(wide_round)(FN(wide_div)(row.others, sum));
     SG_EACH(layout, t->n, 4, {
         vreal a = FN(read)(layout, full, p, v, t->n, 0);
         vreal rest = vfnma(a, lo, vfnma(a, hi, vset1(1)));
         rest = vselect(veq(FN(read)(layout, full, x, v, t->n, 0), row.max), top, rest);
-        if (!of_log) rest = vmul(vfma(a, hi, vmul(a, lo)), rest);
+        rest = of_log ? vdiv(rest, unit) : vmul(vfma(a, T_hi, vmul(a, T_lo)), rest);
         FN(write)(layout, full, diagonal, v, t->n, rest);
     });
-    if (!of_log) {
-        wide square = FN(wide_mul)(inverse, inverse);
-        hi = FN(wide_round)(square);
-        lo = FN(wide_rest)(square, hi);
-    }
+    const wide factor = of_log ? by_T : FN(wide_mul)(inverse, by_T);
     real hi_of[VL], lo_of[VL];
-    vstore(hi_of, hi);
-    vstore(lo_of, lo);
+    vstore(hi_of, FN(wide_round)(factor));
+    vstore(lo_of, FN(wide_rest)(factor, FN(wide_round)(factor)));
     for (int r = 0; r < t->rows; r++) {
         real p_row[SHORT_N], d_row[SHORT_N];
         if (layout == LAYOUT_SHORT)

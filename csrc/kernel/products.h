@@ -72,7 +72,7 @@ SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
         a = vselect(veq(scale, vset1(0)), vset1(0), a);
         sum[l] = FN(wide_fma)(FN(wide_fma)(sum[l], scale, a), vmul(scale, frac), a);
     });
-    wide dot = FN(wide_ldexp)(FN(fold_chains)(layout, sum), limits.M);
+    wide dot = FN(wide_lower)(FN(fold_chains)(layout, sum), limits.M);
     vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
     SG_EACH(layout, t->n, 4, {
         vreal d = vsub(vsub(FN(read)(layout, full, g, v, t->n, 0), high), low);

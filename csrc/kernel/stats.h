@@ -115,8 +115,8 @@ SG_NOINLINE void FN(merge)(FN(stats) *a, const FN(stats) *b) {
     vmask newer = vlt(a->max, b->max);
     vreal M = vmax(a->M, b->M);
     vreal da = vsub(a->M, M), db = vsub(b->M, M);
-    wide a_top = FN(wide_ldexp)(a->top, da), b_top = FN(wide_ldexp)(b->top, db);
-    wide others = FN(wide_add)(FN(wide_ldexp)(a->others, da), FN(wide_ldexp)(b->others, db));
+    wide a_top = FN(wide_lower)(a->top, da), b_top = FN(wide_lower)(b->top, db);
+    wide others = FN(wide_add)(FN(wide_lower)(a->others, da), FN(wide_lower)(b->others, db));
     a->others = FN(wide_add)(others, FN(wide_select)(newer, a_top, b_top));
     a->top = FN(wide_select)(newer, b_top, a_top);
     a->max = vmax(b->max, a->max);

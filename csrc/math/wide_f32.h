@@ -67,6 +67,8 @@ SG_BODY wide_f32 wide_ldexp_f32(wide_f32 x, vf32 d) {
                       vf64_mul(x.b, wide_power_f32(vf32_high(d)))};
 }
 
+SG_INLINE wide_f32 wide_lower_f32(wide_f32 x, vf32 d) { return wide_ldexp_f32(x, d); }
+
 /* The nearest float, and what is left: x = hi + lo to 48 bits. */
 SG_INLINE vf32 wide_round_f32(wide_f32 x) { return vf32_narrow(x.a, x.b); }
 SG_BODY vf32 wide_rest_f32(wide_f32 x, vf32 hi) {

@@ -93,10 +93,19 @@ SG_BODY wide_f64 wide_fma_difference_f64(wide_f64 x, vf64 p, vf64 m, vf64 q) {
     return x;
 }
 
-/* x 2^d, d an integer in (-2^51, 1000]; below -1022 as -1022, where nothing is left that matters. */
+/* x 2^d, d an integer in [-1022, 1000]; below, some number of less than 2^-1022 x's. */
+SG_INLINE vf64 wide_power_f64(vf64 d) {
+    return vf64_shift(vf64_add(vf64_set1(0x1.8p52 + 1023), vf64_max(vf64_set1(-1022), d)));
+}
 SG_BODY wide_f64 wide_ldexp_f64(wide_f64 x, vf64 d) {
-    vf64 p = vf64_shift(vf64_add(vf64_set1(0x1.8p52 + 1023), vf64_max(vf64_set1(-1022), d)));
+    vf64 p = wide_power_f64(d);
     return (wide_f64){vf64_mul(x.hi, p), vf64_mul(x.lo, p)};
+}
+/* The same for d down to -2000, where nothing is left of a sum of terms. */
+SG_BODY wide_f64 wide_lower_f64(wide_f64 x, vf64 d) {
+    vf64 rest = vf64_add(d, vf64_set1(1000));
+    rest = vf64_select(vf64_lt(rest, vf64_set1(0)), rest, vf64_set1(0));
+    return wide_ldexp_f64(wide_ldexp_f64(x, vf64_max(vf64_set1(-1000), d)), vf64_max(vf64_set1(-1000), rest));
 }
 
 /* The nearest double, and what is left. */
