@@ -1,0 +1,34 @@
+#!/bin/sh
+# run_golden_bits.sh - the results' bits on this machine and, under qemu, on AArch64, against golden_bits.txt.
+# With --update, write that file instead: a deliberate change of bits, to be named in CHANGELOG.md.
+set -eu
+cd "$(dirname "$0")/../.."
+
+flags="-O2 -std=c11 -ffp-contract=off -fno-math-errno -Icsrc"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# check COMPILER [EMULATOR]
+check() {
+    echo "== $1${2:+, $2}"
+    # $1 is a command with its options, $2 a command or nothing.
+    # shellcheck disable=SC2086
+    $1 $flags tests/c/golden_bits.c csrc/*.c -o "$work/golden" -lm -lpthread
+    ${2:-} "$work/golden" >"$work/bits.txt"
+    if [ "$update" = 1 ]; then
+        cp "$work/bits.txt" tests/c/golden_bits.txt
+        update=0
+    fi
+    diff tests/c/golden_bits.txt "$work/bits.txt"
+    echo "$(wc -l <"$work/bits.txt") passed, 0 failed"
+}
+
+update=0
+[ "${1:-}" = --update ] && update=1
+check gcc
+if [ "$(uname -m)" = x86_64 ] && command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null; then
+    check "aarch64-linux-gnu-gcc -static" qemu-aarch64
+fi
+if [ "${SOFTGRAD_FULL:-}" = 1 ] && command -v clang-19 >/dev/null; then
+    check clang-19
+fi
