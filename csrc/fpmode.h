@@ -15,9 +15,7 @@ static inline sg_fpmode sg_fpmode_enter(void) {
 }
 static inline void sg_fpmode_leave(sg_fpmode saved) { _mm_setcsr(saved); }
 #elif defined(__aarch64__) && defined(__GNUC__)
-typedef struct {
-    uint64_t control, status;
-} sg_fpmode;
+typedef struct { uint64_t control, status; } sg_fpmode;
 static inline sg_fpmode sg_fpmode_enter(void) {
     sg_fpmode saved;
     const uint64_t zero = 0;

@@ -32,7 +32,10 @@ SG_NOINLINE FN(targets) FN(targets_of)(int layout, const FN(tile) *t) {
         if (c->labels && r < t->rows) {
             /* read once: another thread may write labels after they were checked */
             label = ((const volatile int64_t *)c->labels)[t->row + r];
-            if (label == c->ignore_index || (uint64_t)label >= (uint64_t)t->n) counts[l] = label = 0;
+            if (label == c->ignore_index || (uint64_t)label >= (uint64_t)t->n) {
+                counts[l] = 0;
+                label = 0;
+            }
         }
         y.any |= counts[l] != 0;
         y.at[l] = (ptrdiff_t)label;
@@ -47,13 +50,16 @@ SG_NOINLINE FN(targets) FN(targets_of)(int layout, const FN(tile) *t) {
 /* One element a row: x at the label. */
 SG_NOINLINE vreal FN(at_labels)(int layout, FN(view) x, const FN(targets) *y) {
     real lane[VL];
-    for (int l = 0; l < VL; l++) lane[l] = layout == LAYOUT_ACROSS ? x.p[y->at[l]] : x.p[y->at[l] * x.step + l];
+    for (int l = 0; l < VL; l++)
+        lane[l] = layout == LAYOUT_ACROSS ? x.p[y->at[l]] : x.p[y->at[l] * x.step + l];
     return vload(lane);
 }
-SG_NOINLINE void FN(put_at_labels)(int layout, const FN(tile) *t, FN(view) x, const FN(targets) *y, vreal value) {
+SG_NOINLINE void FN(put_at_labels)(int layout, const FN(tile) *t, FN(view) x, const FN(targets) *y,
+                                   vreal value) {
     real lane[VL];
     vstore(lane, value);
-    for (int l = 0; l < t->rows; l++) x.p[layout == LAYOUT_ACROSS ? y->at[l] : y->at[l] * x.step + l] = lane[l];
+    for (int l = 0; l < t->rows; l++)
+        x.p[layout == LAYOUT_ACROSS ? y->at[l] : y->at[l] * x.step + l] = lane[l];
 }
 
 /* Rows that do not count are exactly 0, whatever they hold. */
@@ -70,7 +76,8 @@ SG_NOINLINE void FN(put_loss)(int layout, const FN(tile) *t, const FN(targets) *
 
 /* coefficient * loss, where 0 times inf is 0 */
 SG_NOINLINE wide FN(weigh)(wide coefficient, wide loss) {
-    vmask nothing = mand(veq(FN(wide_round)(coefficient), vset1(0)), veq(FN(wide_round)(loss), vset1(REAL_INF)));
+    vmask nothing =
+        mand(veq(FN(wide_round)(coefficient), vset1(0)), veq(FN(wide_round)(loss), vset1(REAL_INF)));
     return FN(wide_select)(nothing, FN(zero)(), FN(wide_mul)(coefficient, loss));
 }
 /* z lse^2 */
@@ -109,7 +116,8 @@ SG_INLINE int FN(label_tile)(int layout, int grad, const FN(tile) *t) {
     FN(stats) row;
     vreal *Ms = FN(block_M)(t);
     vreal target = FN(at_labels)(layout, x, &y); /* now: in place the terms replace the logits */
-    if (!(grad ? FN(grad_stats)(layout, &x, to, t->n, to, Ms, &row) : FN(log_stats)(layout, &x, t->n, to, &row)))
+    if (!(grad ? FN(grad_stats)(layout, &x, to, t->n, to, Ms, &row)
+               : FN(log_stats)(layout, &x, t->n, to, &row)))
         return 0;
     vreal shifted = vselect(veq(target, row.offset), vset1(0), vsub(target, row.offset));
     target = vselect(FN(is_far)(row.offset), shifted, target);
@@ -127,7 +135,8 @@ SG_INLINE int FN(label_tile)(int layout, int grad, const FN(tile) *t) {
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
     wide e = FN(wide_term)(target, FN(limits_of)(row.max));
     wide rest = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-    wide entry = FN(wide_sub)(FN(wide_mul)(z, FN(wide_div)(e, sum)), FN(wide_mul)(y.row, FN(wide_div)(rest, sum)));
+    wide entry =
+        FN(wide_sub)(FN(wide_mul)(z, FN(wide_div)(e, sum)), FN(wide_mul)(y.row, FN(wide_div)(rest, sum)));
     FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(wide_div)(entry, divisor)));
     FN(clear_ignored)(layout, t, &y, to);
     FN(close_out)(layout, t, &c->out, to);

@@ -6,8 +6,8 @@
 
 /* Row i of out: -p_j (p_i h), h = 1 / sum^2 as hi + lo; then the diagonal. Where p_i h would be subnormal it is kept
  * larger by UP^2 until after the product. */
-SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi, real lo,
-                                            real *out, ptrdiff_t stride) {
+SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi,
+                                            real lo, real *out, ptrdiff_t stride) {
     const FN(view) x = {(real *)p, VL};
     const real down = 1 / (REAL_UP * REAL_UP);
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -57,7 +57,8 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     FN(grad_stats)(layout, &x, p, t->n, staged, Ms, &row);
     FN(scale_row)(layout, p, t->n, Ms, row.M, FN(wide_set1)(REAL_UP, 0));
     wide sum = FN(wide_add)(row.others, row.top);
-    const wide inverse = FN(wide_ldexp)(FN(inverse)(sum), vset1(-REAL_UP_EXPONENT)), T = FN(wide_set1)(c->temperature, 0), by_T = FN(wide_div)(inverse, T);
+    const wide inverse = FN(wide_ldexp)(FN(inverse)(sum), vset1(-REAL_UP_EXPONENT)),
+               T = FN(wide_set1)(c->temperature, 0), by_T = FN(wide_div)(inverse, T);
     const vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi), unit = FN(wide_round)(T);
     const vreal T_hi = FN(wide_round)(by_T), T_lo = FN(wide_rest)(by_T, T_hi);
     vreal top = FN(wide_round)(FN(wide_div)(row.others, sum));
@@ -79,14 +80,19 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
                 p_row[i] = p.p[i * VL + r];
                 d_row[i] = diagonal.p[i * VL + r];
             }
-        (of_log ? FN(write_log_softmax_jacobian) : FN(write_softmax_jacobian))(
-            layout == LAYOUT_SHORT ? p_row : p.p, layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n, hi_of[r],
-            lo_of[r], FN(row_start)(c, &c->out, t->row + r), c->out.axis);
+        (of_log ? FN(write_log_softmax_jacobian)
+                : FN(write_softmax_jacobian))(layout == LAYOUT_SHORT ? p_row : p.p,
+                                              layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n, hi_of[r],
+                                              lo_of[r], FN(row_start)(c, &c->out, t->row + r), c->out.axis);
     }
     return 1;
 }
 
-SG_INLINE int FN(softmax_jacobian_tile)(int layout, const FN(tile) *t) { return FN(jacobian_tile)(layout, 0, t); }
-SG_INLINE int FN(log_softmax_jacobian_tile)(int layout, const FN(tile) *t) { return FN(jacobian_tile)(layout, 1, t); }
+SG_INLINE int FN(softmax_jacobian_tile)(int layout, const FN(tile) *t) {
+    return FN(jacobian_tile)(layout, 0, t);
+}
+SG_INLINE int FN(log_softmax_jacobian_tile)(int layout, const FN(tile) *t) {
+    return FN(jacobian_tile)(layout, 1, t);
+}
 BOTH_LAYOUTS(softmax_jacobian)
 BOTH_LAYOUTS(log_softmax_jacobian)

@@ -15,7 +15,8 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
         wide loss = FN(wide_sub)(FN(zero)(), FN(log)(vload(p)));
         FN(put_loss)(LAYOUT_SHORT, &t, &y, FN(weigh)(y.row, loss));
         if (!grad) continue;
-        wide g = FN(wide_div)(FN(wide_sub)(FN(zero)(), y.row), FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
+        wide g = FN(wide_div)(FN(wide_sub)(FN(zero)(), y.row),
+                              FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
         g = FN(wide_select)(veq(FN(wide_round)(y.row), vset1(0)), FN(zero)(), g);
         real entry[VL];
         vstore(entry, vselect(y.counts, FN(wide_round)(g), vset1(0)));

@@ -11,7 +11,8 @@ SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
     wide sum[4 * VL];
     FN(clear_chains)(layout, sum);
     SG_EACH(layout, t->n, FN(chains)(layout), {
-        sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, g, v, t->n, 0), FN(read)(layout, full, y, v, t->n, 0));
+        sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, g, v, t->n, 0),
+                              FN(read)(layout, full, y, v, t->n, 0));
     });
     wide dot = FN(fold_chains)(layout, sum);
     vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
@@ -40,9 +41,8 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
     FN(limits) limits = FN(log_limits)(layout, y, t->n);
     wide sum[4 * VL];
     FN(clear_chains)(layout, sum);
-    SG_EACH(layout, t->n, FN(chains)(layout), {
-        sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, g, v, t->n, 0), vset1(1));
-    });
+    SG_EACH(layout, t->n, FN(chains)(layout),
+            { sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, g, v, t->n, 0), vset1(1)); });
     FN(factor) f = FN(factor_of)(FN(fold_chains)(layout, sum), limits.M);
     SG_EACH(layout, t->n, 4, {
         vreal a = FN(read)(layout, full, g, v, t->n, 0), scale, frac;

@@ -139,7 +139,8 @@ SG_INLINE void FN(shift_far)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, v
 }
 
 /* Replace x by its view of the logits used, in `to`. */
-SG_NOINLINE void FN(use_shifted)(int layout, FN(view) *x, FN(view) to, ptrdiff_t n, vreal max, FN(stats) *row) {
+SG_NOINLINE void FN(use_shifted)(int layout, FN(view) *x, FN(view) to, ptrdiff_t n, vreal max,
+                                 FN(stats) *row) {
     FN(shift_far)(layout, *x, to, n, max);
     row->offset = vselect(FN(is_far)(max), max, vset1(0));
     *x = to;
@@ -164,8 +165,8 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, FN(view) x, FN(vi
 /* The statistics of a tile. Where a row is far, x becomes the view of the logits used, in `far_to`. With `keep` the
  * terms go to e, which may be x, and the M of block b to Ms[b]. The row's maximum alone decides whether it is
  * far: a block that shows it starts the row again. Not for far rows in the long layout: then returns 0, x is as it was. */
-SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, FN(view) *x, FN(view) e, ptrdiff_t n, FN(view) far_to,
-                           vreal *Ms, FN(stats) *row) {
+SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, FN(view) *x, FN(view) e, ptrdiff_t n,
+                               FN(view) far_to, vreal *Ms, FN(stats) *row) {
     vreal first = vset1(-1);
     row->offset = vset1(0);
     if (n > BLOCK_N && keep && e.p == x->p) {
@@ -182,7 +183,7 @@ SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, FN(view) *x, FN(v
         FN(view) xb = {x->p + v * x->step, x->step}, eb = {e.p + v * e.step, e.step};
         FN(stats) block;
         vreal max = layout != LAYOUT_ACROSS && mode == SG_WITHOUT_MAX ? FN(max_lanes_first)(xb, m, &first)
-                                                                    : FN(max_of)(layout, xb, m);
+                                                                      : FN(max_of)(layout, xb, m);
         vmask far = vlt(vset1(REAL_FAR), max);
         if (b + m == n) far = mor(far, FN(is_far)(b == 0 ? max : vmax(max, row->max)));
         if (SG_UNLIKELY(many(far))) {
@@ -207,9 +208,9 @@ SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, FN(view) *x, FN(v
 
 /* The instances: what is kept, and which sum; each once, whatever kernel asks. */
 #define STATS_PARAMETERS FN(view) *x, FN(view) e, ptrdiff_t n, FN(view) far_to, vreal *Ms, FN(stats) *row
-#define STATS_INSTANCE(name, layout, keep, mode)                                    \
-    SG_NOINLINE int FN(name)(STATS_PARAMETERS) {                                    \
-        return FN(stats_inline)(layout, keep, mode, x, e, n, far_to, Ms, row);      \
+#define STATS_INSTANCE(name, layout, keep, mode)                               \
+    SG_NOINLINE int FN(name)(STATS_PARAMETERS) {                               \
+        return FN(stats_inline)(layout, keep, mode, x, e, n, far_to, Ms, row); \
     }
 STATS_INSTANCE(softmax_stats_across, LAYOUT_ACROSS, 1, SG_WITH_ALL)
 STATS_INSTANCE(softmax_stats_short, LAYOUT_SHORT, 1, SG_WITH_ALL)

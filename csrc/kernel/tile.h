@@ -26,9 +26,7 @@ SG_INLINE real *FN(row_start)(const sg_call *c, const sg_array *a, ptrdiff_t row
 }
 
 SG_INLINE real *FN(row_buffer)(const FN(tile) *t, int which) { return t->scratch + which * t->pitch; }
-SG_INLINE vreal *FN(block_M)(const FN(tile) *t) {
-    return (vreal *)(void *)FN(row_buffer)(t, SG_ROW_BUFFERS);
-}
+SG_INLINE vreal *FN(block_M)(const FN(tile) *t) { return (vreal *)(void *)FN(row_buffer)(t, SG_ROW_BUFFERS); }
 
 /* Vector v of a block of n classes; lanes beyond the row get `fill`. */
 SG_INLINE int FN(lanes_left)(ptrdiff_t v, ptrdiff_t n) {
@@ -199,18 +197,16 @@ SG_NOINLINE void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end,
 }
 
 /* The buffer for staged vectors: on the stack for short tiles, a row of the scratch across. */
-#define TILE_BUFFER(name, which)                                                 \
-    SG_ALIGN64 real name##_short[SHORT_N * VL];                                  \
+#define TILE_BUFFER(name, which)                \
+    SG_ALIGN64 real name##_short[SHORT_N * VL]; \
     real *name = layout == LAYOUT_SHORT ? name##_short : FN(row_buffer)(t, which)
 
 /* A kernel is its body on a tile, written for any layout; its instances across and in lanes; the walk. */
-#define BOTH_LAYOUTS(kernel)                                                                     \
-    SG_NOINLINE int FN(kernel##_across)(const FN(tile) *t) {                                     \
-        return FN(kernel##_tile)(LAYOUT_ACROSS, t);                                              \
-    }                                                                                            \
-    SG_NOINLINE int FN(kernel##_lanes)(const FN(tile) *t) {                                      \
-        return FN(kernel##_tile)(t->layout == LAYOUT_SHORT ? LAYOUT_SHORT : LAYOUT_LONG, t);     \
-    }                                                                                            \
-    static void FN(kernel)(const sg_call *call, ptrdiff_t begin, ptrdiff_t end, void *scratch) { \
-        FN(for_tiles)(call, begin, end, scratch, FN(kernel##_across), FN(kernel##_lanes));       \
+#define BOTH_LAYOUTS(kernel)                                                                               \
+    SG_NOINLINE int FN(kernel##_across)(const FN(tile) *t) { return FN(kernel##_tile)(LAYOUT_ACROSS, t); } \
+    SG_NOINLINE int FN(kernel##_lanes)(const FN(tile) *t) {                                                \
+        return FN(kernel##_tile)(t->layout == LAYOUT_SHORT ? LAYOUT_SHORT : LAYOUT_LONG, t);               \
+    }                                                                                                      \
+    static void FN(kernel)(const sg_call *call, ptrdiff_t begin, ptrdiff_t end, void *scratch) {           \
+        FN(for_tiles)(call, begin, end, scratch, FN(kernel##_across), FN(kernel##_lanes));                 \
     }

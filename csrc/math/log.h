@@ -27,13 +27,14 @@ SG_NOINLINE wide FN(log1p)(wide q) {
 
 /* log(a): -inf at 0, NaN below, inf at inf. */
 SG_NOINLINE wide FN(log)(vreal a) {
-    const vreal zero = vset1(0), tiny = vset1(REAL_TINY), up = vset1(REAL_UP);
-    vmask subnormal = vlt(a, tiny);
-    vreal b = vselect(subnormal, vmul(a, up), a);
+    const vreal zero = vset1(0);
+    vmask subnormal = vlt(a, vset1(REAL_TINY)), large = vlt(vset1(1), a);
+    /* a quarter of large ones, so that 2^-j is a normal number */
+    vreal b = vmul(a, vselect(subnormal, vset1(REAL_UP), vselect(large, vset1((real)0.25), vset1(1))));
+    vreal up = vselect(subnormal, vset1(REAL_UP_EXPONENT), vselect(large, vset1(-2), zero));
     vreal j = vexponent(b);
     vreal m = vmul(b, vshift(vadd(vset1(REAL_MAGIC), vsub(vset1(REAL_BIAS), j))));
-    vreal e = vsub(j, vselect(subnormal, vset1(REAL_UP_EXPONENT), zero));
-    wide r = FN(log_tail)(FN(wide_of)(vsub(m, vset1(1))), e);
+    wide r = FN(log_tail)(FN(wide_of)(vsub(m, vset1(1))), vsub(j, up));
     r = FN(wide_select)(vlt(zero, a), r, FN(wide_set1)((double)NAN, 0));
     r = FN(wide_select)(veq(a, zero), FN(wide_set1)(-(double)INFINITY, 0), r);
     return FN(wide_select)(veq(a, vset1(REAL_INF)), FN(wide_set1)((double)INFINITY, 0), r);

@@ -4,9 +4,7 @@
 #ifndef SG_WIDE_F32_H
 #define SG_WIDE_F32_H
 
-typedef struct {
-    vf64 a, b; /* lanes 0..7, 8..15 */
-} wide_f32;
+typedef struct { vf64 a, b; /* lanes 0..7, 8..15 */ } wide_f32;
 
 SG_INLINE wide_f32 wide_set1_f32(double hi, double lo) {
     return (wide_f32){vf64_set1(hi + lo), vf64_set1(hi + lo)};

@@ -5,9 +5,7 @@
 #ifndef SG_WIDE_F64_H
 #define SG_WIDE_F64_H
 
-typedef struct {
-    vf64 hi, lo;
-} wide_f64;
+typedef struct { vf64 hi, lo; } wide_f64;
 
 /* s + *e = a + b exactly; the second needs |a| >= |b|. */
 SG_INLINE vf64 two_sum(vf64 a, vf64 b, vf64 *e) {
@@ -30,9 +28,7 @@ SG_BODY wide_f64 wide_normal(vf64 s, vf64 e) {
     return r;
 }
 
-SG_INLINE wide_f64 wide_set1_f64(double hi, double lo) {
-    return (wide_f64){vf64_set1(hi), vf64_set1(lo)};
-}
+SG_INLINE wide_f64 wide_set1_f64(double hi, double lo) { return (wide_f64){vf64_set1(hi), vf64_set1(lo)}; }
 SG_INLINE wide_f64 wide_of_f64(vf64 a) { return (wide_f64){a, vf64_set1(0)}; }
 SG_BODY wide_f64 wide_add_f64(wide_f64 x, wide_f64 y) {
     vf64 e;
@@ -58,9 +54,7 @@ SG_BODY wide_f64 wide_select_f64(mf64 m, wide_f64 x, wide_f64 y) {
 }
 
 /* A running sum of terms e + rest, rest below half an ulp of e: the sum, and its errors with the rests. */
-typedef struct {
-    vf64 hi, lo;
-} sum_f64;
+typedef struct { vf64 hi, lo; } sum_f64;
 
 SG_INLINE sum_f64 sum_zero_f64(void) { return (sum_f64){vf64_set1(0), vf64_set1(0)}; }
 SG_INLINE void sum_add_f64(sum_f64 *s, vf64 e, vf64 rest) {

@@ -31,9 +31,7 @@ SG_INLINE vf64 vf64_load_n(const double *p, int n, double fill) {
     return _mm512_mask_loadu_pd(_mm512_set1_pd(fill), mf64_below(n), p);
 }
 SG_INLINE void vf32_store_n(float *p, vf32 a, int n) { _mm512_mask_storeu_ps(p, mf32_below(n), a); }
-SG_INLINE void vf64_store_n(double *p, vf64 a, int n) {
-    _mm512_mask_storeu_pd(p, mf64_below(n), a);
-}
+SG_INLINE void vf64_store_n(double *p, vf64 a, int n) { _mm512_mask_storeu_pd(p, mf64_below(n), a); }
 
 /* Tiles: row 4g + q goes to 128-bit lane g of register q, so that a 4 x 4 transposition inside the
  * 128-bit lanes brings the rows out in order (f64: row 2g + q, 2 x 2). */
@@ -76,8 +74,7 @@ SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
     for (int q = 0; q < 4; q++) _mm_storeu_ps(p + q * stride, _mm512_castps512_ps128(a[q]));
     for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (4 + q) * stride, _mm512_extractf32x4_ps(a[q], 1));
     for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (8 + q) * stride, _mm512_extractf32x4_ps(a[q], 2));
-    for (int q = 0; q < 4; q++)
-        _mm_storeu_ps(p + (12 + q) * stride, _mm512_extractf32x4_ps(a[q], 3));
+    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (12 + q) * stride, _mm512_extractf32x4_ps(a[q], 3));
 }
 SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
     __m512d a = _mm512_unpacklo_pd(v[0], v[1]);

@@ -9,21 +9,13 @@
 typedef float qf32 __attribute__((vector_size(16)));
 typedef int32_t if32 __attribute__((vector_size(16))); /* 0 or -1 in each lane of a mask */
 typedef uint32_t uf32 __attribute__((vector_size(16)));
-typedef struct {
-    qf32 q[4];
-} vf32;
-typedef struct {
-    if32 q[4];
-} mf32;
+typedef struct { qf32 q[4]; } vf32;
+typedef struct { if32 q[4]; } mf32;
 typedef double qf64 __attribute__((vector_size(16)));
 typedef int64_t if64 __attribute__((vector_size(16))); /* 0 or -1 in each lane of a mask */
 typedef uint64_t uf64 __attribute__((vector_size(16)));
-typedef struct {
-    qf64 q[4];
-} vf64;
-typedef struct {
-    if64 q[4];
-} mf64;
+typedef struct { qf64 q[4]; } vf64;
+typedef struct { if64 q[4]; } mf64;
 
 /* Loads and stores. */
 SG_INLINE qf32 qf32_load(const float *p) {
@@ -117,52 +109,28 @@ SG_NOINLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
 
 /* Arithmetic. */
 SG_INLINE vf32 vf32_add(vf32 a, vf32 b) {
-    return (vf32){{a.q[0] + b.q[0],
-              a.q[1] + b.q[1],
-              a.q[2] + b.q[2],
-              a.q[3] + b.q[3]}};
+    return (vf32){{a.q[0] + b.q[0], a.q[1] + b.q[1], a.q[2] + b.q[2], a.q[3] + b.q[3]}};
 }
 SG_INLINE vf64 vf64_add(vf64 a, vf64 b) {
-    return (vf64){{a.q[0] + b.q[0],
-              a.q[1] + b.q[1],
-              a.q[2] + b.q[2],
-              a.q[3] + b.q[3]}};
+    return (vf64){{a.q[0] + b.q[0], a.q[1] + b.q[1], a.q[2] + b.q[2], a.q[3] + b.q[3]}};
 }
 SG_INLINE vf32 vf32_sub(vf32 a, vf32 b) {
-    return (vf32){{a.q[0] - b.q[0],
-              a.q[1] - b.q[1],
-              a.q[2] - b.q[2],
-              a.q[3] - b.q[3]}};
+    return (vf32){{a.q[0] - b.q[0], a.q[1] - b.q[1], a.q[2] - b.q[2], a.q[3] - b.q[3]}};
 }
 SG_INLINE vf64 vf64_sub(vf64 a, vf64 b) {
-    return (vf64){{a.q[0] - b.q[0],
-              a.q[1] - b.q[1],
-              a.q[2] - b.q[2],
-              a.q[3] - b.q[3]}};
+    return (vf64){{a.q[0] - b.q[0], a.q[1] - b.q[1], a.q[2] - b.q[2], a.q[3] - b.q[3]}};
 }
 SG_INLINE vf32 vf32_mul(vf32 a, vf32 b) {
-    return (vf32){{a.q[0] * b.q[0],
-              a.q[1] * b.q[1],
-              a.q[2] * b.q[2],
-              a.q[3] * b.q[3]}};
+    return (vf32){{a.q[0] * b.q[0], a.q[1] * b.q[1], a.q[2] * b.q[2], a.q[3] * b.q[3]}};
 }
 SG_INLINE vf64 vf64_mul(vf64 a, vf64 b) {
-    return (vf64){{a.q[0] * b.q[0],
-              a.q[1] * b.q[1],
-              a.q[2] * b.q[2],
-              a.q[3] * b.q[3]}};
+    return (vf64){{a.q[0] * b.q[0], a.q[1] * b.q[1], a.q[2] * b.q[2], a.q[3] * b.q[3]}};
 }
 SG_INLINE vf32 vf32_div(vf32 a, vf32 b) {
-    return (vf32){{a.q[0] / b.q[0],
-              a.q[1] / b.q[1],
-              a.q[2] / b.q[2],
-              a.q[3] / b.q[3]}};
+    return (vf32){{a.q[0] / b.q[0], a.q[1] / b.q[1], a.q[2] / b.q[2], a.q[3] / b.q[3]}};
 }
 SG_INLINE vf64 vf64_div(vf64 a, vf64 b) {
-    return (vf64){{a.q[0] / b.q[0],
-              a.q[1] / b.q[1],
-              a.q[2] / b.q[2],
-              a.q[3] / b.q[3]}};
+    return (vf64){{a.q[0] / b.q[0], a.q[1] / b.q[1], a.q[2] / b.q[2], a.q[3] / b.q[3]}};
 }
 #if SG_FUSED
 SG_INLINE qf32 qf32_fma(qf32 a, qf32 b, qf32 c) {
@@ -197,117 +165,69 @@ SG_NOINLINE qf64 qf64_fma(qf64 a, qf64 b, qf64 c) {
 }
 #endif
 SG_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) {
-    return (vf32){{qf32_fma(a.q[0], b.q[0], c.q[0]),
-              qf32_fma(a.q[1], b.q[1], c.q[1]),
-              qf32_fma(a.q[2], b.q[2], c.q[2]),
-              qf32_fma(a.q[3], b.q[3], c.q[3])}};
+    return (vf32){{qf32_fma(a.q[0], b.q[0], c.q[0]), qf32_fma(a.q[1], b.q[1], c.q[1]),
+                   qf32_fma(a.q[2], b.q[2], c.q[2]), qf32_fma(a.q[3], b.q[3], c.q[3])}};
 }
 SG_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) {
-    return (vf64){{qf64_fma(a.q[0], b.q[0], c.q[0]),
-              qf64_fma(a.q[1], b.q[1], c.q[1]),
-              qf64_fma(a.q[2], b.q[2], c.q[2]),
-              qf64_fma(a.q[3], b.q[3], c.q[3])}};
+    return (vf64){{qf64_fma(a.q[0], b.q[0], c.q[0]), qf64_fma(a.q[1], b.q[1], c.q[1]),
+                   qf64_fma(a.q[2], b.q[2], c.q[2]), qf64_fma(a.q[3], b.q[3], c.q[3])}};
 }
 SG_INLINE vf32 vf32_fnma(vf32 a, vf32 b, vf32 c) {
-    return (vf32){{qf32_fma(-a.q[0], b.q[0], c.q[0]),
-              qf32_fma(-a.q[1], b.q[1], c.q[1]),
-              qf32_fma(-a.q[2], b.q[2], c.q[2]),
-              qf32_fma(-a.q[3], b.q[3], c.q[3])}};
+    return (vf32){{qf32_fma(-a.q[0], b.q[0], c.q[0]), qf32_fma(-a.q[1], b.q[1], c.q[1]),
+                   qf32_fma(-a.q[2], b.q[2], c.q[2]), qf32_fma(-a.q[3], b.q[3], c.q[3])}};
 }
 SG_INLINE vf64 vf64_fnma(vf64 a, vf64 b, vf64 c) {
-    return (vf64){{qf64_fma(-a.q[0], b.q[0], c.q[0]),
-              qf64_fma(-a.q[1], b.q[1], c.q[1]),
-              qf64_fma(-a.q[2], b.q[2], c.q[2]),
-              qf64_fma(-a.q[3], b.q[3], c.q[3])}};
+    return (vf64){{qf64_fma(-a.q[0], b.q[0], c.q[0]), qf64_fma(-a.q[1], b.q[1], c.q[1]),
+                   qf64_fma(-a.q[2], b.q[2], c.q[2]), qf64_fma(-a.q[3], b.q[3], c.q[3])}};
 }
 
 /* Masks. */
 SG_INLINE qf32 qf32_select(if32 m, qf32 a, qf32 b) { return (qf32)((m & (if32)a) | (~m & (if32)b)); }
 SG_INLINE qf64 qf64_select(if64 m, qf64 a, qf64 b) { return (qf64)((m & (if64)a) | (~m & (if64)b)); }
 SG_INLINE mf32 vf32_lt(vf32 a, vf32 b) {
-    return (mf32){{a.q[0] < b.q[0],
-              a.q[1] < b.q[1],
-              a.q[2] < b.q[2],
-              a.q[3] < b.q[3]}};
+    return (mf32){{a.q[0] < b.q[0], a.q[1] < b.q[1], a.q[2] < b.q[2], a.q[3] < b.q[3]}};
 }
 SG_INLINE mf64 vf64_lt(vf64 a, vf64 b) {
-    return (mf64){{a.q[0] < b.q[0],
-              a.q[1] < b.q[1],
-              a.q[2] < b.q[2],
-              a.q[3] < b.q[3]}};
+    return (mf64){{a.q[0] < b.q[0], a.q[1] < b.q[1], a.q[2] < b.q[2], a.q[3] < b.q[3]}};
 }
 SG_INLINE mf32 vf32_eq(vf32 a, vf32 b) {
-    return (mf32){{a.q[0] == b.q[0],
-              a.q[1] == b.q[1],
-              a.q[2] == b.q[2],
-              a.q[3] == b.q[3]}};
+    return (mf32){{a.q[0] == b.q[0], a.q[1] == b.q[1], a.q[2] == b.q[2], a.q[3] == b.q[3]}};
 }
 SG_INLINE mf64 vf64_eq(vf64 a, vf64 b) {
-    return (mf64){{a.q[0] == b.q[0],
-              a.q[1] == b.q[1],
-              a.q[2] == b.q[2],
-              a.q[3] == b.q[3]}};
+    return (mf64){{a.q[0] == b.q[0], a.q[1] == b.q[1], a.q[2] == b.q[2], a.q[3] == b.q[3]}};
 }
 SG_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) {
-    return (vf32){{qf32_select(m.q[0], a.q[0], b.q[0]),
-              qf32_select(m.q[1], a.q[1], b.q[1]),
-              qf32_select(m.q[2], a.q[2], b.q[2]),
-              qf32_select(m.q[3], a.q[3], b.q[3])}};
+    return (vf32){{qf32_select(m.q[0], a.q[0], b.q[0]), qf32_select(m.q[1], a.q[1], b.q[1]),
+                   qf32_select(m.q[2], a.q[2], b.q[2]), qf32_select(m.q[3], a.q[3], b.q[3])}};
 }
 SG_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) {
-    return (vf64){{qf64_select(m.q[0], a.q[0], b.q[0]),
-              qf64_select(m.q[1], a.q[1], b.q[1]),
-              qf64_select(m.q[2], a.q[2], b.q[2]),
-              qf64_select(m.q[3], a.q[3], b.q[3])}};
+    return (vf64){{qf64_select(m.q[0], a.q[0], b.q[0]), qf64_select(m.q[1], a.q[1], b.q[1]),
+                   qf64_select(m.q[2], a.q[2], b.q[2]), qf64_select(m.q[3], a.q[3], b.q[3])}};
 }
 SG_INLINE vf32 vf32_max(vf32 a, vf32 b) {
-    return (vf32){{qf32_select(a.q[0] > b.q[0], a.q[0], b.q[0]),
-              qf32_select(a.q[1] > b.q[1], a.q[1], b.q[1]),
-              qf32_select(a.q[2] > b.q[2], a.q[2], b.q[2]),
-              qf32_select(a.q[3] > b.q[3], a.q[3], b.q[3])}};
+    return (vf32){{qf32_select(a.q[0] > b.q[0], a.q[0], b.q[0]), qf32_select(a.q[1] > b.q[1], a.q[1], b.q[1]),
+                   qf32_select(a.q[2] > b.q[2], a.q[2], b.q[2]),
+                   qf32_select(a.q[3] > b.q[3], a.q[3], b.q[3])}};
 }
 SG_INLINE vf64 vf64_max(vf64 a, vf64 b) {
-    return (vf64){{qf64_select(a.q[0] > b.q[0], a.q[0], b.q[0]),
-              qf64_select(a.q[1] > b.q[1], a.q[1], b.q[1]),
-              qf64_select(a.q[2] > b.q[2], a.q[2], b.q[2]),
-              qf64_select(a.q[3] > b.q[3], a.q[3], b.q[3])}};
+    return (vf64){{qf64_select(a.q[0] > b.q[0], a.q[0], b.q[0]), qf64_select(a.q[1] > b.q[1], a.q[1], b.q[1]),
+                   qf64_select(a.q[2] > b.q[2], a.q[2], b.q[2]),
+                   qf64_select(a.q[3] > b.q[3], a.q[3], b.q[3])}};
 }
 SG_INLINE mf32 mf32_and(mf32 a, mf32 b) {
-    return (mf32){{a.q[0] & b.q[0],
-              a.q[1] & b.q[1],
-              a.q[2] & b.q[2],
-              a.q[3] & b.q[3]}};
+    return (mf32){{a.q[0] & b.q[0], a.q[1] & b.q[1], a.q[2] & b.q[2], a.q[3] & b.q[3]}};
 }
 SG_INLINE mf64 mf64_and(mf64 a, mf64 b) {
-    return (mf64){{a.q[0] & b.q[0],
-              a.q[1] & b.q[1],
-              a.q[2] & b.q[2],
-              a.q[3] & b.q[3]}};
+    return (mf64){{a.q[0] & b.q[0], a.q[1] & b.q[1], a.q[2] & b.q[2], a.q[3] & b.q[3]}};
 }
 SG_INLINE mf32 mf32_or(mf32 a, mf32 b) {
-    return (mf32){{a.q[0] | b.q[0],
-              a.q[1] | b.q[1],
-              a.q[2] | b.q[2],
-              a.q[3] | b.q[3]}};
+    return (mf32){{a.q[0] | b.q[0], a.q[1] | b.q[1], a.q[2] | b.q[2], a.q[3] | b.q[3]}};
 }
 SG_INLINE mf64 mf64_or(mf64 a, mf64 b) {
-    return (mf64){{a.q[0] | b.q[0],
-              a.q[1] | b.q[1],
-              a.q[2] | b.q[2],
-              a.q[3] | b.q[3]}};
+    return (mf64){{a.q[0] | b.q[0], a.q[1] | b.q[1], a.q[2] | b.q[2], a.q[3] | b.q[3]}};
 }
-SG_INLINE mf32 mf32_not(mf32 a) {
-    return (mf32){{~a.q[0],
-              ~a.q[1],
-              ~a.q[2],
-              ~a.q[3]}};
-}
-SG_INLINE mf64 mf64_not(mf64 a) {
-    return (mf64){{~a.q[0],
-              ~a.q[1],
-              ~a.q[2],
-              ~a.q[3]}};
-}
+SG_INLINE mf32 mf32_not(mf32 a) { return (mf32){{~a.q[0], ~a.q[1], ~a.q[2], ~a.q[3]}}; }
+SG_INLINE mf64 mf64_not(mf64 a) { return (mf64){{~a.q[0], ~a.q[1], ~a.q[2], ~a.q[3]}}; }
 SG_INLINE int mf32_any(mf32 m) {
     if32 any = m.q[0] | m.q[1] | m.q[2] | m.q[3];
     uint64_t word[2];
@@ -337,28 +257,20 @@ SG_NOINLINE int mf64_first(mf64 m) {
 
 /* Bits. */
 SG_INLINE vf32 vf32_shift(vf32 a) {
-    return (vf32){{(qf32)((uf32)a.q[0] << 23),
-              (qf32)((uf32)a.q[1] << 23),
-              (qf32)((uf32)a.q[2] << 23),
-              (qf32)((uf32)a.q[3] << 23)}};
+    return (vf32){{(qf32)((uf32)a.q[0] << 23), (qf32)((uf32)a.q[1] << 23), (qf32)((uf32)a.q[2] << 23),
+                   (qf32)((uf32)a.q[3] << 23)}};
 }
 SG_INLINE vf64 vf64_shift(vf64 a) {
-    return (vf64){{(qf64)((uf64)a.q[0] << 52),
-              (qf64)((uf64)a.q[1] << 52),
-              (qf64)((uf64)a.q[2] << 52),
-              (qf64)((uf64)a.q[3] << 52)}};
+    return (vf64){{(qf64)((uf64)a.q[0] << 52), (qf64)((uf64)a.q[1] << 52), (qf64)((uf64)a.q[2] << 52),
+                   (qf64)((uf64)a.q[3] << 52)}};
 }
 SG_INLINE vf32 vf32_addbits(vf32 a, vf32 b) {
-    return (vf32){{(qf32)((uf32)a.q[0] + (uf32)b.q[0]),
-              (qf32)((uf32)a.q[1] + (uf32)b.q[1]),
-              (qf32)((uf32)a.q[2] + (uf32)b.q[2]),
-              (qf32)((uf32)a.q[3] + (uf32)b.q[3])}};
+    return (vf32){{(qf32)((uf32)a.q[0] + (uf32)b.q[0]), (qf32)((uf32)a.q[1] + (uf32)b.q[1]),
+                   (qf32)((uf32)a.q[2] + (uf32)b.q[2]), (qf32)((uf32)a.q[3] + (uf32)b.q[3])}};
 }
 SG_INLINE vf64 vf64_addbits(vf64 a, vf64 b) {
-    return (vf64){{(qf64)((uf64)a.q[0] + (uf64)b.q[0]),
-              (qf64)((uf64)a.q[1] + (uf64)b.q[1]),
-              (qf64)((uf64)a.q[2] + (uf64)b.q[2]),
-              (qf64)((uf64)a.q[3] + (uf64)b.q[3])}};
+    return (vf64){{(qf64)((uf64)a.q[0] + (uf64)b.q[0]), (qf64)((uf64)a.q[1] + (uf64)b.q[1]),
+                   (qf64)((uf64)a.q[2] + (uf64)b.q[2]), (qf64)((uf64)a.q[3] + (uf64)b.q[3])}};
 }
 /* a bias keeps the difference positive: C leaves the right shift of a negative one open */
 SG_INLINE qf32 qf32_exponent(qf32 a) {
@@ -371,16 +283,12 @@ SG_INLINE qf64 qf64_exponent(qf64 a) {
     return __builtin_convertvector((if64)b, qf64) - 1024;
 }
 SG_INLINE vf32 vf32_exponent(vf32 a) {
-    return (vf32){{qf32_exponent(a.q[0]),
-              qf32_exponent(a.q[1]),
-              qf32_exponent(a.q[2]),
-              qf32_exponent(a.q[3])}};
+    return (vf32){
+        {qf32_exponent(a.q[0]), qf32_exponent(a.q[1]), qf32_exponent(a.q[2]), qf32_exponent(a.q[3])}};
 }
 SG_INLINE vf64 vf64_exponent(vf64 a) {
-    return (vf64){{qf64_exponent(a.q[0]),
-              qf64_exponent(a.q[1]),
-              qf64_exponent(a.q[2]),
-              qf64_exponent(a.q[3])}};
+    return (vf64){
+        {qf64_exponent(a.q[0]), qf64_exponent(a.q[1]), qf64_exponent(a.q[2]), qf64_exponent(a.q[3])}};
 }
 /* by memory: this is once a row or less */
 SG_NOINLINE vf32 vf32_xor(vf32 a, int k) {

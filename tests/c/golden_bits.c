@@ -65,30 +65,58 @@ static void transpose(const problem *p, const void *from, void *to, int back) {
     for (ptrdiff_t r = 0; r < ROWS; r++)
         for (ptrdiff_t i = 0; i < p->n; i++) {
             ptrdiff_t a = r * p->n + i, b = i * ROWS + r;
-            memcpy((char *)to + (size_t)(back ? a : b) * p->size, (const char *)from + (size_t)(back ? b : a) * p->size,
-                   p->size);
+            memcpy((char *)to + (size_t)(back ? a : b) * p->size,
+                   (const char *)from + (size_t)(back ? b : a) * p->size, p->size);
         }
 }
 
-enum { SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, LOGSUMEXP_B, JACOBIAN, LOG_JACOBIAN, VJP, LOG_VJP, LOG_JVP, CE_LABELS, CE_ALL,
-       CE_PROBABILITIES, LOSS_LABELS, LOSS_PROBABILITIES, KERNELS };
-static const char *const names[KERNELS] = {
-    "softmax", "log_softmax", "logsumexp", "logsumexp_b", "softmax_jacobian", "log_softmax_jacobian", "softmax_vjp",
-    "log_softmax_vjp", "log_softmax_jvp", "cross_entropy[labels]", "cross_entropy[labels,options]",
-    "cross_entropy[probabilities,options]", "log_loss[labels]", "log_loss[probabilities]"};
+enum {
+    SOFTMAX,
+    LOG_SOFTMAX,
+    LOGSUMEXP,
+    LOGSUMEXP_B,
+    JACOBIAN,
+    LOG_JACOBIAN,
+    VJP,
+    LOG_VJP,
+    LOG_JVP,
+    CE_LABELS,
+    CE_ALL,
+    CE_PROBABILITIES,
+    LOSS_LABELS,
+    LOSS_PROBABILITIES,
+    KERNELS
+};
+static const char *const names[KERNELS] = {"softmax",
+                                           "log_softmax",
+                                           "logsumexp",
+                                           "logsumexp_b",
+                                           "softmax_jacobian",
+                                           "log_softmax_jacobian",
+                                           "softmax_vjp",
+                                           "log_softmax_vjp",
+                                           "log_softmax_jvp",
+                                           "cross_entropy[labels]",
+                                           "cross_entropy[labels,options]",
+                                           "cross_entropy[probabilities,options]",
+                                           "log_loss[labels]",
+                                           "log_loss[probabilities]"};
 
 static sg_kernel *kernel_of(const sg_kernels *k, int which) {
-    sg_kernel *const all[KERNELS] = {
-        k->softmax, k->log_softmax, k->logsumexp, k->logsumexp_b, k->softmax_jacobian, k->log_softmax_jacobian,
-        k->softmax_vjp, k->log_softmax_vjp, k->log_softmax_jvp, k->cross_entropy, k->cross_entropy, k->cross_entropy,
-        k->log_loss, k->log_loss};
+    sg_kernel *const all[KERNELS] = {k->softmax,       k->log_softmax,      k->logsumexp,
+                                     k->logsumexp_b,   k->softmax_jacobian, k->log_softmax_jacobian,
+                                     k->softmax_vjp,   k->log_softmax_vjp,  k->log_softmax_jvp,
+                                     k->cross_entropy, k->cross_entropy,    k->cross_entropy,
+                                     k->log_loss,      k->log_loss};
     return all[which];
 }
 
 static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int strided) {
     const size_t cells = (size_t)ROWS * (size_t)p->n;
     const int matrix = which == JACOBIAN || which == LOG_JACOBIAN;
-    const size_t results = matrix ? cells * (size_t)p->n : which == LOGSUMEXP || which == LOGSUMEXP_B ? ROWS : cells;
+    const size_t results = matrix                                       ? cells * (size_t)p->n
+                           : which == LOGSUMEXP || which == LOGSUMEXP_B ? ROWS
+                                                                        : cells;
     char *out = calloc(results, p->size), *hess = calloc(cells, p->size), *x = malloc(cells * p->size);
     char *g = malloc(cells * p->size), *back = malloc(cells * p->size);
     double loss[ROWS] = {0};
@@ -103,11 +131,15 @@ static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int 
         transpose(p, g, back, 0);
         memcpy(g, back, cells * p->size);
     }
-    sg_call c = {.outer = strided ? 1 : ROWS, .n = p->n, .inner = strided ? ROWS : 1, .temperature = 1, .norm = {1, 0}};
+    sg_call c = {.outer = strided ? 1 : ROWS,
+                 .n = p->n,
+                 .inner = strided ? ROWS : 1,
+                 .temperature = 1,
+                 .norm = {1, 0}};
     c.x = array_of(p, x, strided);
     c.out = array_of(p, out, strided);
-    if (which == LOGSUMEXP_B || which == VJP || which == LOG_VJP || which == LOG_JVP || which == CE_PROBABILITIES ||
-        which == LOSS_PROBABILITIES)
+    if (which == LOGSUMEXP_B || which == VJP || which == LOG_VJP || which == LOG_JVP ||
+        which == CE_PROBABILITIES || which == LOSS_PROBABILITIES)
         c.g = array_of(p, g, strided);
     if (which == LOGSUMEXP || which == LOGSUMEXP_B) c.out = (sg_array){out, 1, 0, 1};
     if (matrix) {
@@ -183,10 +215,11 @@ int main(void) {
                         if (isa == sg_isa_list() && !strided) first = h;
                         if (h == first) continue;
                         failures++;
-                        fprintf(stderr, "%s %s n=%td: %s%s differs\n", names[which], f64 ? "float64" : "float32", p.n,
-                                (*isa)->name, strided ? ", strided," : "");
+                        fprintf(stderr, "%s %s n=%td: %s%s differs\n", names[which],
+                                f64 ? "float64" : "float32", p.n, (*isa)->name, strided ? ", strided," : "");
                     }
-                printf("%s %s %td %016llx\n", names[which], f64 ? "float64" : "float32", p.n, (unsigned long long)first);
+                printf("%s %s %td %016llx\n", names[which], f64 ? "float64" : "float32", p.n,
+                       (unsigned long long)first);
             }
             free(p.x);
             free(p.g);

@@ -328,7 +328,7 @@ static void FN(stream_all)(REAL *p, VEC a, int n) {
 }
 static void FN(store_first)(REAL *p, VEC a, int n) { V(store_n)(p, a, n); }
 
-static bool FN(store_is_right)(const char *word, FN(storing) * store, ptrdiff_t at, int n, const REAL *a) {
+static bool FN(store_is_right)(const char *word, FN(storing) *store, ptrdiff_t at, int n, const REAL *a) {
     static REAL before[GUARDED_SIZE / sizeof(REAL)];
     REAL *p = (REAL *)(void *)guarded;
     for (size_t i = 0; i < GUARDED_SIZE / sizeof(REAL); i++) p[i] = before[i] = (REAL)i;
