@@ -47,7 +47,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def c(session: nox.Session) -> None:
-    """Compile csrc alone, without a warning, by gcc and clang, and test its vocabulary."""
+    """Compile csrc alone, without a warning, by gcc and clang, and run the tests written in C."""
     sources = sorted(str(path) for path in ROOT.glob("csrc/*.c"))
     compilers = [name for name in ("gcc", "clang-19", "clang") if shutil.which(name)]
     with session.chdir(session.create_tmp()):
@@ -55,6 +55,8 @@ def c(session: nox.Session) -> None:
             threads = ["-fopenmp"] if compiler == "gcc" else []  # the other way without
             session.run(compiler, *C_FLAGS.split(), *threads, "-c", *sources, external=True)
     session.run("sh", "tests/c/run_vocabulary.sh", external=True)
+    session.run("sh", "tests/c/run_exp_log.sh", "1" if FULL else "101", external=True)
+    session.run("sh", "tests/c/run_golden_bits.sh", external=True)
 
 
 @nox.session(python=["3.11", "3.12", "3.13"])

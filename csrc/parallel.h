@@ -38,20 +38,14 @@ static void sg_parallel(int tasks, sg_task *task, void *context) {
 }
 #endif
 
-/* GNU OpenMP hangs in a child that was forked after its threads had started (GCC bug 58378), Grand Central
- * Dispatch refuses to run there: a forked child is serial. The handler is installed at the first threaded call. */
+/* GNU OpenMP hangs in a child that was forked after its threads had started, by whatever library (GCC bug 58378), Grand
+ * Central Dispatch refuses to run there: a process that is not the one that loaded this library is serial. */
 #if defined(_WIN32)
 static int sg_is_forked_child(void) { return 0; }
 #else
-#include <pthread.h>
-static volatile int sg_forked = 0;
-static void sg_after_fork(void) { sg_forked = 1; }
-static void sg_watch_forks(void) { pthread_atfork(NULL, NULL, sg_after_fork); }
-static int sg_is_forked_child(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, sg_watch_forks);
-    return sg_forked;
-}
+static pid_t sg_home;
+__attribute__((constructor)) static void sg_remember_process(void) { sg_home = getpid(); }
+static int sg_is_forked_child(void) { return getpid() != sg_home; }
 #endif
 
 /* CPUs that this process may use: the affinity mask, and the quota of its control group. */

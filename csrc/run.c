@@ -63,10 +63,19 @@ static void run_share(void *context, int i) {
     sg_fpmode_leave(mode);
 }
 
+/* Whole rows are needed where an array is not contiguous along the classes, and for what looks at the logits twice
+ * without a result of their size to keep them in; one block where nothing is kept of a row. */
+static bool needs_rows(const sg_call *c) {
+    const bool keeps = c->hess.data || (c->out.data && c->out.axis != 0);
+    if (c->g.data && (c->g.axis != 1 || !keeps)) return true;
+    if (!keeps) return c->label_smoothing != 0;
+    return c->x.axis != 1 || c->out.axis != 1 || (c->hess.data && c->hess.axis != 1);
+}
+
 size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
     if (call->n <= SG_SHORT_N) return 0;
-    size_t blocks = (size_t)call->n / SG_SMALLEST_BLOCK_N + 1;
-    return SG_ROW_BUFFERS * (size_t)sg_pitch(call->n) * itemsize + blocks * 64;
+    const size_t rows = SG_ROW_BUFFERS * (size_t)sg_pitch(call->n) * itemsize;
+    return sg_blocks_bytes(call->n) + (needs_rows(call) ? rows : SG_BLOCK_BYTES);
 }
 
 int sg_run(sg_kernel *kernel, const sg_call *call, size_t itemsize) {

@@ -37,6 +37,14 @@ def _dominant(dtype, rng, others):
     return x
 
 
+def _confident(dtype, rng, n):
+    """Many rows whose largest probability is next to 1: the error of one exponential is all there is."""
+    x = rng.normal(0, 1, (20_000, n)) * rng.choice([0.5, 3, 10, 20], (20_000, 1))
+    rows = np.arange(20_000)
+    x[rows, rng.integers(0, n, 20_000)] = x.max(-1) + rng.uniform(0, 25, 20_000)
+    return x
+
+
 def _near_ties(dtype, rng, at):
     x = np.full((50, 40), at, dtype)
     steps = rng.integers(0, 4, x.shape)
@@ -101,6 +109,8 @@ FAMILIES = {
     "dominant1": (_dominant, 1),
     "dominant6": (_dominant, 6),
     "dominant40": (_dominant, 40),
+    "confident2": (_confident, 2),
+    "confident7": (_confident, 7),
     "ties_at_1": (_near_ties, 1),
     "ties_at_-77": (_near_ties, -77),
     "far_below": (_far_below, 10_000),
@@ -111,7 +121,10 @@ FAMILIES = {
     "edges_of_reduction": (_edges_of_reduction, 0),
     "sum_near_one": (_sum_near_one, 50),
 }
-LONG = [name for name, (make, value) in FAMILIES.items() if make is _by_length and value > 4097]
+
+
+def width(family):
+    return logits(family, np.dtype(np.float32)).shape[-1]
 
 
 @lru_cache

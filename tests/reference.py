@@ -62,7 +62,7 @@ def log_softmax(x, axis=-1, *, temperature=1.0, where=None):
 
 def logsumexp(x, axis=-1, *, b=None, keepdims=False, where=None):
     b = 1 if b is None else rounded(b, np.asarray(x).dtype)
-    keep = np.broadcast_to((b != 0) & (np.True_ if where is None else where), np.shape(x))
+    keep = (b != 0) & (np.True_ if where is None else where) & np.ones(np.shape(x), bool)
     with np.errstate(all="ignore"):
         top, d, others = _terms(np.where(keep, scaled(x), -np.inf), axis)
         if not np.array_equal(b, 1):

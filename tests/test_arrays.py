@@ -27,13 +27,6 @@ UNSUPPORTED = ["complex64", "complex128", "O", "U3", "S3", "M8[s]", "m8[s]", "i4
 UNSUPPORTED += ["longdouble"] if np.dtype("longdouble").itemsize > 8 else []
 
 
-def half_type(name):
-    return pytest.importorskip("ml_dtypes").bfloat16 if name == "bfloat16" else np.float16
-
-
-halves = pytest.mark.parametrize("half", ["float16", "bfloat16"])
-
-
 def results(value):
     """All arrays of a result, flat."""
     return list(itertools.chain(*map(results, value))) if isinstance(value, tuple) else [value]
@@ -46,35 +39,6 @@ def results(value):
 def test_floats_give_their_own_type(dtype, name):
     for result in results(getattr(sg, name)(*arguments(name, dtype))):
         assert result is None or result.dtype == dtype
-
-
-@halves
-@pytest.mark.parametrize("name", ALL)
-def test_halves_give_halves_and_float32_losses(name, half):
-    half = half_type(half)
-    out = results(getattr(sg, name)(*arguments(name, half)))
-    types = [v.dtype for v in out if v is not None]
-    if name == "logsumexp" or name in ("cross_entropy", "log_loss", "linear_cross_entropy"):
-        assert types == [np.float32]
-    elif "value" in name:
-        assert types == [np.float32] + [half] * (len(types) - 1)
-    else:
-        assert set(types) == {np.dtype(half)}
-
-
-@halves
-@pytest.mark.parametrize("name", [*FUNCTIONS, *JACOBIANS, *PRODUCTS, *LOSSES])
-@pytest.mark.parametrize("n", [1, 7, 33, 64, 100])
-def test_halves_are_computed_in_float32(isa, half, name, n):
-    """The float32 result, rounded: where the same code ran on the same numbers."""
-    half = half_type(half)
-    given = arguments(name, half, (4, n))
-    wide = [a.astype(np.float32) if a.dtype == half else a for a in given]
-    actual, expected = getattr(sg, name)(*given), getattr(sg, name)(*wide)
-    for a, e in zip(results(actual), results(expected), strict=True):
-        assert_same_bits(
-            np.asarray(a).astype(np.float32), np.asarray(e).astype(a.dtype).astype(np.float32)
-        )
 
 
 @pytest.mark.parametrize("integer", INTEGERS)
@@ -97,13 +61,6 @@ def test_other_types_are_named_in_the_error(name, bad):
     given[0] = np.zeros((3, 5), bad)
     with raises(TypeError, name, re.escape(str(given[0].dtype)), "float32", "float64"):
         getattr(sg, name)(*given)
-
-
-@pytest.mark.parametrize("name", PRODUCTS)
-def test_two_kinds_of_halves_do_not_mix(name):
-    half = half_type("bfloat16")
-    with raises(TypeError, name, "float16", "bfloat16"):
-        getattr(sg, name)(np.ones(3, np.float16), np.ones(3, half))
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64, np.int8, bool, ">f4"])

@@ -157,25 +157,13 @@ def test_types(rng):
     for a, b, result in [
         ("f4", "f4", "f4"),
         ("f4", "f8", "f8"),
-        ("f2", "f4", "f4"),
-        ("f2", "f2", "f2"),
         ("f4", "i2", "f4"),
     ]:
         loss, grads = sg.linear_cross_entropy_value_and_grad(
             x.astype(a), np.rint(w).astype(b), targets, bias
         )
-        assert loss.dtype == ("f4" if result == "f2" else result)
+        assert loss.dtype == result
         assert {g.dtype for g in grads} == {np.dtype(result)}
-
-
-def test_half_precision_accumulates_in_float32(rng):
-    """4000 terms of 1/2: a sum in float16 would stop growing at 1024."""
-    x, w = np.ones((4000, 1), np.float16), np.zeros((2, 1), np.float16)
-    _, (_, dw, db) = sg.linear_cross_entropy_value_and_grad(
-        x, w, np.zeros(4000, int), np.zeros(2), reduction="sum", chunk_rows=7
-    )
-    assert_array_equal(dw, [[-2000], [2000]])
-    assert_array_equal(db, [-2000, 2000])
 
 
 def test_strides(dtype, rng):

@@ -25,6 +25,14 @@ def test_module_runs_without_arguments():
     assert result.stderr == ""
 
 
+def test_without_a_command_it_is_info_then_demo(monkeypatch, capsys):
+    monkeypatch.setattr(_demo, "run", lambda picture: print(f"demo, picture {picture}"))
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert main(["info"]) == 0
+    assert printed == capsys.readouterr().out + "\ndemo, picture None\n"
+
+
 def test_info_prints_the_configuration_only(capsys):
     assert main(["info"]) == 0
     printed = capsys.readouterr().out

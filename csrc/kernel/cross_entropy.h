@@ -47,12 +47,21 @@ SG_NOINLINE FN(targets) FN(targets_of)(int layout, const FN(tile) *t) {
     return y;
 }
 
-/* One element a row: x at the label. */
-SG_NOINLINE vreal FN(at_labels)(int layout, FN(view) x, const FN(targets) *y) {
+/* One element a row: the logit at the label. In place it must be taken before the terms are. */
+SG_NOINLINE vreal FN(at_labels)(int layout, const FN(tile) *t, const FN(targets) *y) {
+    const sg_call *c = t->call;
     real lane[VL];
-    for (int l = 0; l < VL; l++)
-        lane[l] = layout == LAYOUT_ACROSS ? x.p[y->at[l]] : x.p[y->at[l] * x.step + l];
-    return vload(lane);
+    for (int l = 0; l < VL; l++) {
+        const int r = layout == LAYOUT_ACROSS || l >= t->rows ? 0 : l;
+        lane[l] = FN(row_start)(c, &c->x, t->row + r)[y->at[l] * c->x.axis];
+    }
+    vreal x = vload(lane);
+    return c->temperature == 1 ? x : vdiv(x, vset1((real)c->temperature));
+}
+/* The same as far rows see it. */
+SG_INLINE vreal FN(shift_target)(vreal x, vreal offset) {
+    vreal d = vselect(veq(x, offset), vset1(0), vsub(x, offset));
+    return vselect(FN(is_far)(offset), d, x);
 }
 SG_NOINLINE void FN(put_at_labels)(int layout, const FN(tile) *t, FN(view) x, const FN(targets) *y,
                                    vreal value) {
@@ -94,6 +103,14 @@ SG_NOINLINE wide FN(z_slope)(const sg_call *c, wide row, wide lse) {
 SG_NOINLINE wide FN(divisor)(const sg_call *c) {
     return FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1]));
 }
+/* The label's entry of the gradient, (a e - b rest) / sum / divisor. A divisor below 1 goes first: what is subnormal
+ * before it may be a number of many digits after it. */
+SG_NOINLINE wide FN(label_entry)(wide a, wide e, wide b, wide rest, wide sum, wide divisor) {
+    wide top = FN(wide_sub)(FN(wide_mul)(a, e), FN(wide_mul)(b, rest));
+    vmask small = vlt(FN(wide_round)(divisor), vset1(1));
+    return FN(wide_select)(small, FN(wide_div)(top, FN(wide_mul)(sum, divisor)),
+                           FN(wide_div)(FN(wide_div)(top, sum), divisor));
+}
 SG_NOINLINE wide FN(lse_of)(const FN(stats) *row, wide log) {
     return FN(wide_add)(FN(wide_of)(row->offset), FN(wide_add)(FN(wide_of)(row->max), log));
 }
@@ -112,15 +129,14 @@ SG_INLINE int FN(label_tile)(int layout, int grad, const FN(tile) *t) {
         FN(close_out)(layout, t, &c->out, to);
         return 1;
     }
-    FN(view) x = FN(open_logits)(layout, t, buffer, to);
+    vreal target = FN(at_labels)(layout, t, &y);
+    if (layout == LAYOUT_ACROSS && !grad) to.p = NULL;
+    FN(view) x = grad ? FN(open_logits)(layout, t, buffer, to) : FN(open_logits_once)(layout, t, to);
     FN(stats) row;
-    vreal *Ms = FN(block_M)(t);
-    vreal target = FN(at_labels)(layout, x, &y); /* now: in place the terms replace the logits */
-    if (!(grad ? FN(grad_stats)(layout, &x, to, t->n, to, Ms, &row)
-               : FN(log_stats)(layout, &x, t->n, to, &row)))
+    vreal *Ms = grad ? FN(block_M)(t) : NULL;
+    if (!(grad ? FN(grad_stats)(layout, t, &x, to, to, Ms, &row) : FN(log_stats)(layout, t, &x, to, &row)))
         return 0;
-    vreal shifted = vselect(veq(target, row.offset), vset1(0), vsub(target, row.offset));
-    target = vselect(FN(is_far)(row.offset), shifted, target);
+    target = FN(shift_target)(target, row.offset);
 
     wide log = FN(log1p)(FN(wide_div)(row.others, row.top)), lse = FN(lse_of)(&row, log);
     wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
@@ -135,9 +151,8 @@ SG_INLINE int FN(label_tile)(int layout, int grad, const FN(tile) *t) {
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
     wide e = FN(wide_term)(target, FN(limits_of)(row.max));
     wide rest = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-    wide entry =
-        FN(wide_sub)(FN(wide_mul)(z, FN(wide_div)(e, sum)), FN(wide_mul)(y.row, FN(wide_div)(rest, sum)));
-    FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(wide_div)(entry, divisor)));
+    wide entry = FN(label_entry)(z, e, y.row, rest, sum, divisor);
+    FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(entry));
     FN(clear_ignored)(layout, t, &y, to);
     FN(close_out)(layout, t, &c->out, to);
     return 1;
@@ -193,11 +208,12 @@ SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t
         if (hess) FN(close_out)(layout, t, &c->hess, curvature);
         return 1;
     }
+    vreal target = FN(at_labels)(layout, t, &y);
     FN(view) x = FN(open_logits)(layout, t, buffer, to);
     FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
     FN(stats) row;
-    if (!FN(log_stats)(layout, &x, t->n, to, &row)) return 0;
-    vreal target = FN(at_labels)(layout, x, &y);
+    if (!FN(log_stats)(layout, t, &x, to, &row)) return 0;
+    target = FN(shift_target)(target, row.offset);
 
     /* D and A but for the sample weight; then the label's share, a = (1 - e) w_t */
     wide far[4 * VL], total[4 * VL];
@@ -223,8 +239,8 @@ SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t
 
     const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), divisor = FN(divisor)(c);
     const wide one = FN(wide_set1)(1, 0), unit = FN(wide_div)(one, divisor);
-    const wide A = FN(wide_add)(FN(wide_add)(mass, label), FN(z_slope)(c, y.row, lse));
-    const wide slope = FN(wide_mul)(A, unit), rest = FN(wide_div)(row.others, sum);
+    const wide z = FN(z_slope)(c, y.row, lse), A = FN(wide_add)(FN(wide_add)(mass, label), z);
+    const wide slope = FN(wide_div)(A, divisor), rest = FN(wide_div)(row.others, sum);
     const wide rest_unit = FN(wide_mul)(rest, unit);
     const vreal K = vset1(-HEADROOM), h = FN(wide_round)(unit);
     const vreal A_hi = FN(wide_round)(A), A_lo = FN(wide_rest)(A, A_hi);
@@ -235,9 +251,14 @@ SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t
     const FN(factor) to_s = FN(factor_of)(inverse, K);
     const wide T = FN(wide_set1)(c->temperature, 0);
     const FN(factor) to_hess = FN(factor_of)(FN(wide_div)(FN(wide_mul)(slope, inverse), T), K);
-    const vreal top_rest = FN(wide_round)(rest);
-    const vreal z2 = FN(wide_round)(
-        FN(wide_div)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), y.row), FN(wide_mul)(divisor, T)));
+    const wide z2_wide =
+        FN(wide_div)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), y.row), FN(wide_mul)(divisor, T));
+    const vreal z2 = FN(wide_round)(z2_wide);
+    /* the maximum's own curvature, whole: slope s (others / sum) / T + 2 z s^2 */
+    const wide s_top = FN(wide_div)(row.top, sum);
+    const vreal hess_top = FN(wide_round)(
+        FN(wide_add)(FN(wide_div)(FN(wide_mul)(FN(wide_mul)(FN(wide_div)(slope, T), s_top), row.others), sum),
+                     c->z_loss == 0 ? FN(zero)() : FN(wide_mul)(z2_wide, FN(wide_mul)(s_top, s_top))));
     SG_EACH(layout, t->n, 4, {
         vreal b = FN(read)(layout, full, x, v, t->n, 0), scale, frac;
         vreal a = vmul(FN(weight_at)(layout, full, &weights, v, t->n), y.sample);
@@ -247,28 +268,29 @@ SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t
         vreal eg = vmul(e, to_grad.pre), eu = vmul(vmul(e, to_unit.pre), vadd(vsub(A_hi, a), A_lo));
         vreal plain = vfma(eg, to_grad.hi, vfma(eg, to_grad.lo, vsub(vset1(0), vmul(a, h))));
         vreal top = vfnma(a, rest_hi, vfnma(a, rest_lo, FN(times)(eu, to_unit)));
-        FN(write)(layout, full, to, v, t->n, vselect(at_top, top, plain));
+        /* with labels the one entry that cancels is the label's, below */
+        FN(write)(layout, full, to, v, t->n, c->labels ? plain : vselect(at_top, top, plain));
         if (hess) {
             vreal es = vmul(e, to_s.pre);
             vreal others = vfnma(es, to_s.lo, vfnma(es, to_s.hi, vset1(1)));
-            vreal r = vmul(FN(times_any)(e, to_hess), vselect(at_top, top_rest, others));
+            vreal r = vmul(FN(times_any)(e, to_hess), others);
             if (c->z_loss != 0) {
                 vreal s = FN(times)(es, to_s);
                 r = vfma(vmul(s, s), z2, r);
             }
-            FN(write)(layout, full, curvature, v, t->n, r);
+            FN(write)(layout, full, curvature, v, t->n, vselect(at_top, hess_top, r));
         }
     });
     if (c->labels) {
-        /* the label's entry whole: (A - a_t) e_t - a_t others_t */
+        /* the label's entry, whole: (A - a_t) e_t - a_t others_t, a_t = label + own, A - a_t = mass - own + 2 z lse */
         real own[VL];
         for (int l = 0; l < VL; l++) own[l] = weights.weight ? weights.weight[y.at[l]] : 1;
         wide e = FN(wide_term)(target, limits);
         wide others = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-        wide a = FN(wide_add)(label, FN(wide_of)(vmul(vmul(weights.q, vload(own)), y.sample)));
-        wide entry = FN(wide_sub)(FN(wide_mul)(FN(wide_sub)(A, a), FN(wide_div)(e, sum)),
-                                  FN(wide_mul)(a, FN(wide_div)(others, sum)));
-        FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(wide_div)(entry, divisor)));
+        wide smooth = FN(wide_of)(vmul(vmul(weights.q, vload(own)), y.sample));
+        wide a = FN(wide_add)(label, smooth), left = FN(wide_add)(FN(wide_sub)(mass, smooth), z);
+        wide entry = FN(label_entry)(left, e, a, others, sum, divisor);
+        FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(entry));
     }
     FN(clear_ignored)(layout, t, &y, to);
     FN(close_out)(layout, t, &c->out, to);

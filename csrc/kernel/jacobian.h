@@ -54,7 +54,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     FN(view) x = FN(open_logits)(layout, t, x_buffer, staged);
     FN(stats) row;
     vreal *Ms = FN(block_M)(t);
-    FN(grad_stats)(layout, &x, p, t->n, staged, Ms, &row);
+    FN(grad_stats)(layout, t, &x, p, staged, Ms, &row);
     FN(scale_row)(layout, p, t->n, Ms, row.M, FN(wide_set1)(REAL_UP, 0));
     wide sum = FN(wide_add)(row.others, row.top);
     const wide inverse = FN(wide_ldexp)(FN(inverse)(sum), vset1(-REAL_UP_EXPONENT)),

@@ -71,8 +71,8 @@ SG_NOINLINE void FN(logsumexp_b_row)(const FN(tile) *t) {
 }
 
 static void FN(logsumexp_b)(const sg_call *call, ptrdiff_t begin, ptrdiff_t end, void *scratch) {
-    SG_ALIGN64 real small[SG_ROW_BUFFERS * SHORT_N];
-    FN(tile) t = {.call = call, .n = call->n, .rows = 1, .scratch = scratch, .pitch = sg_pitch(call->n)};
+    SG_ALIGN64 char small[SG_ROW_BUFFERS * SHORT_N * sizeof(real) + 64];
+    FN(tile) t = {.call = call, .n = call->n, .rows = 1, .scratch = scratch};
     if (call->n <= SHORT_N) t.scratch = small;
     for (t.row = begin; t.row < end; t.row++) FN(logsumexp_b_row)(&t);
 }

@@ -7,7 +7,7 @@ SG_INLINE int FN(softmax_tile)(int layout, const FN(tile) *t) {
     FN(view) x = FN(open_logits)(layout, t, buffer, out);
     FN(stats) row;
     vreal *Ms = FN(block_M)(t);
-    if (!FN(softmax_stats)(layout, &x, out, t->n, out, Ms, &row)) return 0;
+    if (!FN(softmax_stats)(layout, t, &x, out, out, Ms, &row)) return 0;
     FN(scale_row)(layout, out, t->n, Ms, row.M, FN(inverse)(row.others));
     FN(close_out)(layout, t, &t->call->out, out);
     return 1;
@@ -21,7 +21,7 @@ SG_INLINE int FN(log_softmax_tile)(int layout, const FN(tile) *t) {
     FN(view) out = FN(open_out)(layout, t, &t->call->out, buffer);
     FN(view) x = FN(open_logits)(layout, t, buffer, out);
     FN(stats) row;
-    if (!FN(log_stats)(layout, &x, t->n, out, &row)) return 0;
+    if (!FN(log_stats)(layout, t, &x, out, &row)) return 0;
     wide log = FN(log1p)(FN(wide_div)(row.others, row.top));
     wide lse = FN(wide_add)(FN(wide_of)(row.max), log);
     vreal high = FN(wide_round)(lse), low = FN(wide_rest)(lse, high);
@@ -38,10 +38,10 @@ BOTH_LAYOUTS(log_softmax)
 /* max + log1p(others / top): Algorithm 4.1 of Blanchard, Higham & Higham (2021). */
 SG_INLINE int FN(logsumexp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(buffer, 0);
-    FN(view) none = {buffer, VL};
-    FN(view) x = FN(open_logits)(layout, t, buffer, none);
+    FN(view) to = {layout == LAYOUT_ACROSS ? NULL : buffer, VL};
+    FN(view) x = FN(open_logits_once)(layout, t, to);
     FN(stats) row;
-    if (!FN(log_stats)(layout, &x, t->n, none, &row)) return 0;
+    if (!FN(log_stats)(layout, t, &x, to, &row)) return 0;
     wide log = FN(log1p)(FN(wide_div)(row.others, row.top));
     wide lse = FN(wide_add)(FN(wide_of)(row.offset), FN(wide_add)(FN(wide_of)(row.max), log));
     vreal result = FN(wide_round)(lse);

@@ -138,6 +138,28 @@ SG_INLINE void FN(shift_far)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, v
     }
 }
 
+/* Across, for what keeps nothing of a row: its logits block by block, as they stand, or in a buffer of one block.
+ * `offset` is the maximum of a far row, otherwise 0. */
+SG_NOINLINE FN(view) FN(logits_block)(const FN(tile) *t, ptrdiff_t b, ptrdiff_t n, vreal offset) {
+    const sg_array *a = &t->call->x;
+    const real *p = FN(row_start)(t->call, a, t->row) + b * a->axis;
+    const int far = many(FN(is_far)(offset));
+    if (a->axis == 1 && t->call->temperature == 1 && !far) return (FN(view)){(real *)p, VL};
+    const FN(view) block = {FN(row_buffer)(t, 0), VL};
+    for (ptrdiff_t i = 0; i < n; i++) block.p[i] = p[i * a->axis];
+    if (t->call->temperature != 1) FN(divide)(LAYOUT_ACROSS, block, block, n, (real)t->call->temperature);
+    if (far) FN(shift_far)(LAYOUT_ACROSS, block, block, n, offset);
+    return block;
+}
+SG_NOINLINE vreal FN(max_by_block)(const FN(tile) *t) {
+    vreal max = vset1(-REAL_INF);
+    for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
+        const ptrdiff_t n = t->n - b < BLOCK_N ? t->n - b : BLOCK_N;
+        max = vmax(FN(max_across)(FN(logits_block)(t, b, n, vset1(0)), n), max);
+    }
+    return max;
+}
+
 /* Replace x by its view of the logits used, in `to`. */
 SG_NOINLINE void FN(use_shifted)(int layout, FN(view) *x, FN(view) to, ptrdiff_t n, vreal max,
                                  FN(stats) *row) {
@@ -162,11 +184,14 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, FN(view) x, FN(vi
     if (mode == SG_WITHOUT_MAX) block->top = FN(wide_term)(max, limits);
 }
 
-/* The statistics of a tile. Where a row is far, x becomes the view of the logits used, in `far_to`. With `keep` the
- * terms go to e, which may be x, and the M of block b to Ms[b]. The row's maximum alone decides whether it is
- * far: a block that shows it starts the row again. Not for far rows in the long layout: then returns 0, x is as it was. */
-SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, FN(view) *x, FN(view) e, ptrdiff_t n,
+/* The statistics of a tile. Where a row is far, x becomes the view of the logits used, in `far_to`; across and with
+ * nothing kept that may be absent: then x is not used, and the row is read block by block. With `keep` the terms go to
+ * e, which may be x, and the M of block b to Ms[b]. The row's maximum alone decides whether it is far: a block that
+ * shows it starts the row again. Not for far rows in the long layout: then returns 0, x is as it was. */
+SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, const FN(tile) *t, FN(view) *x, FN(view) e,
                                FN(view) far_to, vreal *Ms, FN(stats) *row) {
+    const ptrdiff_t n = t->n;
+    const int by_block = layout == LAYOUT_ACROSS && !keep && !far_to.p;
     vreal first = vset1(-1);
     row->offset = vset1(0);
     if (n > BLOCK_N && keep && e.p == x->p) {
@@ -180,7 +205,10 @@ SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, FN(view) *x, FN(v
     for (ptrdiff_t b = 0; b < n; b += BLOCK_N) {
         const ptrdiff_t m = n - b < BLOCK_N ? n - b : BLOCK_N;
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b / VL : b;
-        FN(view) xb = {x->p + v * x->step, x->step}, eb = {e.p + v * e.step, e.step};
+        FN(view) xb = {x->p, x->step}, eb = {e.p, e.step};
+        if (by_block) xb = FN(logits_block)(t, b, m, row->offset);
+        else xb.p += v * x->step;
+        if (keep) eb.p += v * e.step;
         FN(stats) block;
         vreal max = layout != LAYOUT_ACROSS && mode == SG_WITHOUT_MAX ? FN(max_lanes_first)(xb, m, &first)
                                                                       : FN(max_of)(layout, xb, m);
@@ -188,7 +216,8 @@ SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, FN(view) *x, FN(v
         if (b + m == n) far = mor(far, FN(is_far)(b == 0 ? max : vmax(max, row->max)));
         if (SG_UNLIKELY(many(far))) {
             if (layout == LAYOUT_LONG) return 0;
-            FN(use_shifted)(layout, x, far_to, n, FN(max_of)(layout, *x, n), row);
+            if (by_block) row->offset = FN(max_by_block)(t);
+            else FN(use_shifted)(layout, x, far_to, n, FN(max_of)(layout, *x, n), row);
             b = -BLOCK_N;
             continue;
         }
@@ -207,10 +236,11 @@ SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, FN(view) *x, FN(v
 }
 
 /* The instances: what is kept, and which sum; each once, whatever kernel asks. */
-#define STATS_PARAMETERS FN(view) *x, FN(view) e, ptrdiff_t n, FN(view) far_to, vreal *Ms, FN(stats) *row
+#define STATS_PARAMETERS \
+    const FN(tile) *t, FN(view) *x, FN(view) e, FN(view) far_to, vreal *Ms, FN(stats) *row
 #define STATS_INSTANCE(name, layout, keep, mode)                               \
     SG_NOINLINE int FN(name)(STATS_PARAMETERS) {                               \
-        return FN(stats_inline)(layout, keep, mode, x, e, n, far_to, Ms, row); \
+        return FN(stats_inline)(layout, keep, mode, t, x, e, far_to, Ms, row); \
     }
 STATS_INSTANCE(softmax_stats_across, LAYOUT_ACROSS, 1, SG_WITH_ALL)
 STATS_INSTANCE(softmax_stats_short, LAYOUT_SHORT, 1, SG_WITH_ALL)
@@ -226,19 +256,19 @@ STATS_INSTANCE(grad_stats_long, LAYOUT_LONG, 1, SG_WITHOUT_MAX)
 SG_INLINE int FN(softmax_stats)(int layout, STATS_PARAMETERS) {
     return (layout == LAYOUT_ACROSS  ? FN(softmax_stats_across)
             : layout == LAYOUT_SHORT ? FN(softmax_stats_short)
-                                     : FN(softmax_stats_long))(x, e, n, far_to, Ms, row);
+                                     : FN(softmax_stats_long))(t, x, e, far_to, Ms, row);
 }
 /* For what needs a logarithm only: no terms are kept, the maximum apart. */
-SG_INLINE int FN(log_stats)(int layout, FN(view) *x, ptrdiff_t n, FN(view) far_to, FN(stats) *row) {
+SG_INLINE int FN(log_stats)(int layout, const FN(tile) *t, FN(view) *x, FN(view) far_to, FN(stats) *row) {
     return (layout == LAYOUT_ACROSS  ? FN(log_stats_across)
             : layout == LAYOUT_SHORT ? FN(log_stats_short)
-                                     : FN(log_stats_long))(x, far_to, n, far_to, NULL, row);
+                                     : FN(log_stats_long))(t, x, far_to, far_to, NULL, row);
 }
 /* For what needs both. */
 SG_INLINE int FN(grad_stats)(int layout, STATS_PARAMETERS) {
     return (layout == LAYOUT_ACROSS  ? FN(grad_stats_across)
             : layout == LAYOUT_SHORT ? FN(grad_stats_short)
-                                     : FN(grad_stats_long))(x, e, n, far_to, Ms, row);
+                                     : FN(grad_stats_long))(t, x, e, far_to, Ms, row);
 }
 #undef STATS_PARAMETERS
 #undef STATS_INSTANCE

@@ -13,8 +13,7 @@ typedef struct {
     ptrdiff_t n, row;
     int rows, layout;
     int direct;    /* lanes: the rows are neighbours in one (n, inner) matrix */
-    real *scratch; /* across: SG_ROW_BUFFERS rows of `pitch` reals, then the M of each block */
-    ptrdiff_t pitch;
+    char *scratch; /* across only */
 } FN(tile);
 
 /* A kernel on one tile; 0: not in this layout (LAYOUT_LONG only), and nothing is written. */
@@ -25,8 +24,11 @@ SG_INLINE real *FN(row_start)(const sg_call *c, const sg_array *a, ptrdiff_t row
     return (real *)a->data + row / c->inner * a->outer + row % c->inner * a->inner;
 }
 
-SG_INLINE real *FN(row_buffer)(const FN(tile) *t, int which) { return t->scratch + which * t->pitch; }
-SG_INLINE vreal *FN(block_M)(const FN(tile) *t) { return (vreal *)(void *)FN(row_buffer)(t, SG_ROW_BUFFERS); }
+/* The scratch across: the M of each block, then rows. */
+SG_INLINE vreal *FN(block_M)(const FN(tile) *t) { return (vreal *)(void *)t->scratch; }
+SG_INLINE real *FN(row_buffer)(const FN(tile) *t, int which) {
+    return (real *)(void *)(t->scratch + sg_blocks_bytes(t->n)) + which * sg_pitch(t->n);
+}
 
 /* Vector v of a block of n classes; lanes beyond the row get `fill`. */
 SG_INLINE int FN(lanes_left)(ptrdiff_t v, ptrdiff_t n) {
@@ -65,11 +67,33 @@ SG_INLINE int FN(rows_are_even)(const FN(tile) *t, const sg_array *a, ptrdiff_t 
     return t->call->inner == 1 || t->row % t->call->inner + t->rows <= t->call->inner;
 }
 
+/* Rows of fewer classes than a transposed tile is wide, one behind the other: through a buffer, where what the tile
+ * reads or writes beyond a row is the next row's or nobody's. */
+SG_INLINE void FN(unpack_rows)(const real *p, ptrdiff_t n, vreal v[VTILE]) {
+    real packed[VL * VTILE];
+    memcpy(packed, p, (size_t)(VL * n) * sizeof(real));
+    for (ptrdiff_t i = VL * n; i < (VL - 1) * n + VTILE; i++) packed[i] = 0;
+    vload_tile(packed, n, v);
+}
+SG_INLINE void FN(pack_rows)(real *p, ptrdiff_t n, const vreal v[VTILE]) {
+    real packed[VL * VTILE];
+    vstore_tile(packed, n,
+                v); /* rows in ascending order: each overwrites what the one before wrote too much */
+    memcpy(p, packed, (size_t)(VL * n) * sizeof(real));
+}
+
 /* Rows in lanes: dst[i VL + l] = class i of row l. Lanes without a row hold zeros. */
 SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *dst) {
-    ptrdiff_t stride, n = t->n;
-    if (t->rows == VL && a->axis == 1 && n >= VTILE && FN(rows_are_even)(t, a, &stride)) {
-        const real *p = FN(row_start)(t->call, a, t->row);
+    ptrdiff_t stride = 0, n = t->n;
+    const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
+    const real *p = FN(row_start)(t->call, a, t->row);
+    if (even && n < VTILE && stride == n) {
+        vreal v[VTILE];
+        FN(unpack_rows)(p, n, v);
+        for (int k = 0; k < n; k++) vstore(dst + k * VL, v[k]);
+        return;
+    }
+    if (even && n >= VTILE) {
         for (ptrdiff_t i = 0; i < n; i += VTILE) {
             vreal v[VTILE];
             ptrdiff_t j = i < n - VTILE ? i : n - VTILE; /* the last tile overlaps its neighbour */
@@ -80,7 +104,7 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
     }
     for (int l = 0; l < VL; l++) {
         if (l < t->rows) {
-            const real *p = FN(row_start)(t->call, a, t->row + l);
+            p = FN(row_start)(t->call, a, t->row + l);
             for (ptrdiff_t i = 0; i < n; i++) dst[i * VL + l] = p[i * a->axis];
         } else {
             for (ptrdiff_t i = 0; i < n; i++) dst[i * VL + l] = 0;
@@ -89,9 +113,16 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
 }
 /* Its inverse. */
 SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const real *src) {
-    ptrdiff_t stride, n = t->n;
-    if (t->rows == VL && a->axis == 1 && n >= VTILE && FN(rows_are_even)(t, a, &stride)) {
-        real *p = FN(row_start)(t->call, a, t->row);
+    ptrdiff_t stride = 0, n = t->n;
+    const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
+    real *p = FN(row_start)(t->call, a, t->row);
+    if (even && n < VTILE && stride == n) {
+        vreal v[VTILE];
+        for (int k = 0; k < VTILE; k++) v[k] = vload(src + (k < n ? k : 0) * VL);
+        FN(pack_rows)(p, n, v);
+        return;
+    }
+    if (even && n >= VTILE) {
         for (ptrdiff_t i = 0; i < n; i += VTILE) {
             vreal v[VTILE];
             ptrdiff_t j = i < n - VTILE ? i : n - VTILE;
@@ -101,7 +132,7 @@ SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const r
         return;
     }
     for (int l = 0; l < t->rows; l++) {
-        real *p = FN(row_start)(t->call, a, t->row + l);
+        p = FN(row_start)(t->call, a, t->row + l);
         for (ptrdiff_t i = 0; i < n; i++) p[i * a->axis] = src[i * VL + l];
     }
 }
@@ -140,14 +171,22 @@ SG_NOINLINE void FN(close_out)(int layout, const FN(tile) *t, const sg_array *a,
     }
 }
 
+SG_NOINLINE void FN(divide)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, real by) {
+    for (ptrdiff_t v = 0; v < FN(vectors)(layout, n); v++)
+        FN(put)(layout, to, v, n, vdiv(FN(get)(layout, x, v, n, 0), vset1(by)));
+}
+
 /* The logits of a tile: x, divided by the temperature into `to` where there is one. */
 SG_NOINLINE FN(view) FN(open_logits)(int layout, const FN(tile) *t, real *buffer, FN(view) to) {
     FN(view) x = FN(open)(layout, t, &t->call->x, buffer);
     if (t->call->temperature == 1) return x;
-    const vreal T = vset1((real)t->call->temperature);
-    for (ptrdiff_t v = 0; v < FN(vectors)(layout, t->n); v++)
-        FN(put)(layout, to, v, t->n, vdiv(FN(get)(layout, x, v, t->n, 0), T));
+    FN(divide)(layout, x, to, t->n, (real)t->call->temperature);
     return to;
+}
+/* For what keeps nothing of a row: across there is no view, see stats.h. */
+SG_INLINE FN(view) FN(open_logits_once)(int layout, const FN(tile) *t, FN(view) buffer) {
+    if (layout == LAYOUT_ACROSS) return (FN(view)){NULL, VL};
+    return FN(open_logits)(layout, t, buffer.p, buffer);
 }
 
 /* Rows of one value each: lane l belongs to row l; across, every lane holds the row's. */
@@ -172,7 +211,7 @@ SG_INLINE int FN(can_be_long)(const sg_call *c) {
 /* A long tile that needs what only the other layout has goes row by row. */
 SG_NOINLINE void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch,
                                FN(tile_kernel) *across, FN(tile_kernel) *lanes) {
-    FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .pitch = sg_pitch(c->n)};
+    FN(tile) t = {.call = c, .n = c->n, .scratch = scratch};
     const int any_long = FN(can_be_long)(c);
     for (t.row = begin; t.row < end; t.row += t.rows) {
         const ptrdiff_t left = end - t.row;

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from copy import copy
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +37,12 @@ def computing_dtype(function: str, name: str, dtype: np.dtype[Any]) -> np.dtype[
     return found
 
 
+def check_convertible(function: str, name: str, dtype: np.dtype[Any]) -> None:
+    """TypeError unless arrays of `dtype` can go along with logits: what computes, and float16."""
+    if dtype.type is not np.float16:
+        computing_dtype(function, name, dtype)
+
+
 def convert(a: Array, dtype: np.dtype[Any]) -> Array:
     """`a` as a plain, aligned array of native `dtype`; `a` itself where it is one."""
     if a.dtype != dtype:
@@ -50,10 +55,13 @@ def convert(a: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def as_real(function: str, name: str, value: Any, dtype: np.dtype[Any] | None = None) -> Array:
-    """`value` as an array of its computing type, or of `dtype`."""
+    """`value` as an array of its computing type, or converted to `dtype`."""
     a = np.asarray(value)
-    computing = computing_dtype(function, name, a.dtype)
-    return convert(a, dtype or computing)
+    if dtype is None:
+        dtype = computing_dtype(function, name, a.dtype)
+    else:
+        check_convertible(function, name, a.dtype)
+    return convert(a, dtype)
 
 
 def common_dtype(function: str, **arrays: Array) -> np.dtype[Any]:
@@ -75,7 +83,11 @@ def as_number(function: str, name: str, value: Any, dtype: np.dtype[Any]) -> flo
     except TypeError:
         kind = type(value).__name__
         raise TypeError(f"{function}: expected {name} to be a number, got {kind}") from None
-    return _core.to_float32(number) if dtype == FLOAT32 else number
+    if dtype == FLOAT64 or number in (0.0, 1.0):
+        return number
+    rounded = np.empty(1, dtype)
+    _core.narrow(np.array([number]), rounded)
+    return float(rounded[0])
 
 
 def as_int(function: str, name: str, value: Any) -> int:
@@ -157,7 +169,7 @@ def check_out(
         raise TypeError(f"{function}: expected {name} of dtype {dtype}, got {out.dtype}")
     check_shape(function, name, out, shape, "the result's")
     if not out.flags.writeable:
-        raise ValueError(f"{function}: output array {name} is read-only")
+        raise ValueError(f"{function}: output array is read-only")
 
 
 def overlap(a: Array, b: Array) -> bool:
@@ -219,8 +231,8 @@ class Fold:
 
     def reduced(self) -> Fold:
         """The same for results that keep `axes` with length 1: (outer, 1, inner)."""
-        fold = copy(self)
-        fold.shape = (self.shape[0], 1, self.shape[2])
+        fold = object.__new__(Fold)
+        fold.order, fold.shape = self.order, (self.shape[0], 1, self.shape[2])
         return fold
 
     def output(

@@ -8,9 +8,9 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from softgrad._kernels cimport (
-    sg_array, sg_call, sg_find_bad_label, sg_get_num_threads, sg_isa, sg_isa_best, sg_isa_find,
-    sg_isa_list, sg_isa_portable_is_fused, sg_kernel, sg_kernels, sg_run, sg_set_num_threads, sg_sum,
-    sg_threading_layer)
+    sg_array, sg_call, sg_find_bad_label, sg_fpmode, sg_fpmode_enter, sg_fpmode_leave,
+    sg_get_num_threads, sg_isa, sg_isa_best, sg_isa_find, sg_isa_list, sg_isa_portable_is_fused,
+    sg_kernel, sg_kernels, sg_run, sg_set_num_threads, sg_sum, sg_threading_layer)
 
 # float32 and float64 are the computing types. Arrays come as (outer, n, inner), any strides; row r is
 # [r // inner, :, r % inner]; none is empty.
@@ -99,9 +99,11 @@ cdef int run(sg_kernel *kernel, const sg_call *call, size_t itemsize) except -1:
 
 cdef void divisor(const sg_kernels *kernels, const sg_call *call, double *total) noexcept nogil:
     """What reduction="mean" divides by; nan where that is 0."""
+    cdef sg_fpmode mode = sg_fpmode_enter()
     kernels.total_weight(call, total)
     if total[0] + total[1] == 0.0:
         total[0], total[1] = NAN, 0.0
+    sg_fpmode_leave(mode)
 
 
 cdef double ratio(const double *a, const double *b) noexcept nogil:
@@ -115,6 +117,34 @@ cdef double ratio(const double *a, const double *b) noexcept nogil:
         return quotient
     low += fma(-quotient, by, high) - quotient * (b[1] - (by - b[0]))
     return quotient + low / by
+
+
+# Rounding goes from memory to memory: the compiler does not move that out of the floating-point mode.
+
+cdef void narrow_into(const double *values, ptrdiff_t n, void *out, size_t itemsize) noexcept nogil:
+    """`values` rounded to float32 or float64."""
+    cdef sg_fpmode mode = sg_fpmode_enter()
+    cdef ptrdiff_t i
+    for i in range(n):
+        if itemsize == sizeof(float):
+            (<float *> out)[i] = <float> values[i]
+        else:
+            (<double *> out)[i] = values[i]
+    sg_fpmode_leave(mode)
+
+
+cdef void reduce_into(
+    const double *loss, ptrdiff_t n, const double *norm, void *out, size_t itemsize,
+) noexcept nogil:
+    """sum(loss) / sum(norm), the sum in the fixed order, rounded to float32 or float64."""
+    cdef double total[2]
+    cdef sg_fpmode mode = sg_fpmode_enter()
+    sg_sum(loss, n, total)
+    if itemsize == sizeof(float):
+        (<float *> out)[0] = <float> ratio(total, norm)
+    else:
+        (<double *> out)[0] = ratio(total, norm)
+    sg_fpmode_leave(mode)
 
 
 # ---- From a memoryview to a kernel ---------------------------------------------------------------
@@ -166,6 +196,7 @@ def logsumexp(const real[:, :, :] x, const real[:, :, :] b, real[:, :, :] out):
     cdef const sg_kernels *kernels = f32 if real is float else f64
     cdef sg_call call = describe(x)
     call.out = array(out)
+    call.out.axis = 0
     if b is not None:
         call.g = array(b)
     run(kernels.logsumexp if b is None else kernels.logsumexp_b, &call, sizeof(real))
@@ -277,20 +308,17 @@ def find_bad_label(const int64_t[::1] labels, long long n, long long ignore_inde
     return sg_find_bad_label(&labels[0], labels.shape[0], n, ignore_index)
 
 
-def reduce(const double[::1] loss, tuple norm):
-    """sum(loss) / sum(norm), the sum in the fixed order."""
-    cdef double total[2]
+def reduce(const double[::1] loss, tuple norm, real[::1] out):
+    """out[0] = sum(loss) / sum(norm), the sum in the fixed order."""
     cdef double divide_by[2]
-    total[0] = total[1] = 0.0
     divide_by[0], divide_by[1] = norm
-    if loss.shape[0] > 0:
-        sg_sum(&loss[0], loss.shape[0], total)
-    return ratio(total, divide_by)
+    reduce_into(&loss[0] if loss.shape[0] else NULL, loss.shape[0], divide_by, &out[0], sizeof(real))
 
 
-def to_float32(double value):
-    """`value` rounded to float32; NumPy would warn of an overflow."""
-    return <double> <float> value
+def narrow(const double[::1] values, real[::1] out):
+    """out = values, rounded. NumPy would warn of an overflow, and round in the caller's mode."""
+    if values.shape[0] > 0:
+        narrow_into(&values[0], values.shape[0], &out[0], sizeof(real))
 
 
 include "_plain.pxi"

@@ -1,4 +1,4 @@
-# _kernels.pxd - csrc/softgrad.h as Cython sees it; what each name means is said there.
+# _kernels.pxd - csrc/softgrad.h and fpmode.h as Cython sees them; what each name means is said there.
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
@@ -56,3 +56,11 @@ cdef extern from "softgrad.h" nogil:
     void sg_set_num_threads(int n)
     int sg_get_num_threads()
     const char *sg_threading_layer()
+
+
+cdef extern from "fpmode.h" nogil:
+    ctypedef struct sg_fpmode:
+        pass
+
+    sg_fpmode sg_fpmode_enter()
+    void sg_fpmode_leave(sg_fpmode saved)

@@ -4,13 +4,13 @@ over an array. _linear.py goes by chunks of rows instead.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from softgrad import _core
 from softgrad._arrays import (
-    FLOAT32,
     Array,
     Fold,
     as_axis,
@@ -18,9 +18,9 @@ from softgrad._arrays import (
     as_number,
     as_real,
     as_temperature,
+    check_convertible,
     check_out,
     check_shape,
-    computing_dtype,
     convert,
     overlap,
 )
@@ -61,7 +61,7 @@ class Request:
         self.function, self.dtype, self.reduction = function, dtype, options.reduction
         self.classes = shape[axis]
         self.shape = (*shape[:axis], *shape[axis + 1 :])  # of the rows
-        self.rows = int(np.prod(self.shape, dtype=np.intp))
+        self.rows = math.prod(self.shape)
         self.temperature = as_temperature(function, options.temperature, dtype)
         self.label_smoothing = as_number(
             function, "label_smoothing", options.label_smoothing, dtype
@@ -102,7 +102,7 @@ class Request:
                 )
             self._take_labels(targets)
         elif targets.shape == shape:
-            computing_dtype(function, "targets", targets.dtype)
+            check_convertible(function, "targets", targets.dtype)
             if self.ignore_index != IGNORE_INDEX:
                 raise ValueError(
                     f"{function}: expected no ignore_index with probability targets, "
@@ -162,10 +162,12 @@ class Request:
     def reduce(self, loss: Array, norm: tuple[float, float]) -> Any:
         """The loss as it is returned, from the losses (float64) of all rows."""
         if self.reduction == "none":
-            with np.errstate(all="ignore"):
-                return loss.astype(self.dtype, copy=False).reshape(self.shape)[()]
-        value = _core.reduce(loss, norm)
-        return self.dtype.type(_core.to_float32(value) if self.dtype == FLOAT32 else value)
+            losses = np.empty(self.rows, self.dtype)
+            _core.narrow(loss, losses)
+            return losses.reshape(self.shape)[()]
+        reduced = np.empty(1, self.dtype)
+        _core.reduce(loss, norm, reduced)
+        return reduced[0]
 
 
 def evaluate(

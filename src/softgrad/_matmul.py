@@ -12,7 +12,7 @@ import numpy as np
 from softgrad._arrays import Array, convert
 
 # At most this much is held beside the caller's arrays for a block of each operand and of the product.
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 4 * 2**20
 CONVERTED_DEPTH = 1024  # of a block that has to be converted
 
 

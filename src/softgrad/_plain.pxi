@@ -5,6 +5,7 @@ from cpython.buffer cimport (
     PyBUF_RECORDS_RO, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from libc.stdlib cimport free, malloc
 
+cdef object empty, float32, float64, ndarray  # C variables: no look-up in each call
 from numpy import empty, float32, float64, ndarray
 
 
@@ -166,14 +167,14 @@ def plain_logsumexp(x, axis, b, keepdims, where, out):
         return None
     try:
         xv = hold(&held, x)
-        if xv == NULL or not is_real(xv) or xv.ndim == 1 or not is_last(axis, xv.ndim):
+        if xv == NULL or not is_real(xv) or not is_last(axis, xv.ndim):
             return None
-        out = new(xv, x.shape[:xv.ndim - 1])
+        out = new(xv, x.shape[:xv.ndim - 1] if xv.ndim > 1 else (1,))
         ov = hold(&held, out)
         call = describe_rows(xv)
         call.out.data, call.out.outer = ov.buf, 1
         run(f32.logsumexp if xv.format[0] == c"f" else f64.logsumexp, &call, xv.itemsize)
-        return out
+        return out if xv.ndim > 1 else out[0]
     finally:
         release(&held)
 
@@ -231,7 +232,6 @@ cdef object losses_of_rows(
     cdef const sg_kernels *kernels
     cdef Py_buffer *x
     cdef Py_buffer *result
-    cdef double loss[2]
     held.count = 0
     call.loss = NULL
     if not no_options(options):
@@ -264,10 +264,9 @@ cdef object losses_of_rows(
             return out
         if wanted == GRAD_HESS:
             return out, hess
-        sg_sum(call.loss, call.outer, loss)
-        loss[0] = ratio(loss, call.norm)
-        value = float32(<float> loss[0]) if x.itemsize == 4 else float64(loss[0])
-        return (value, out) if wanted == LOSS_GRAD else value
+        loss = new(x, (1,))
+        reduce_into(call.loss, call.outer, call.norm, hold(&held, loss).buf, x.itemsize)
+        return (loss[0], out) if wanted == LOSS_GRAD else loss[0]
     finally:
         free(call.loss)
         release(&held)

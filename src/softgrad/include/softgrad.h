@@ -22,7 +22,7 @@ typedef struct sg_call {
     sg_array x;    /* real: logits; the products: y or log y; log_loss: probabilities */
     sg_array g;    /* real: g or v of the products, b of logsumexp, probability targets */
     sg_array out;  /* real: the result or the gradient, shape (outer, n, inner); may be x itself.
-                      logsumexp: (outer, inner), `axis` unused.
+                      logsumexp: (outer, inner), and `axis` is 0.
                       Jacobians: J[o, i, b, j] of row (o, b); `axis` is the stride of i, and j has stride 1 */
     sg_array hess; /* real: diagonal of the Hessian, shape (outer, n, inner) */
 
