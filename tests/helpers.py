@@ -12,7 +12,7 @@ WIDE = np.longdouble
 
 # Row lengths: every tail of a 64-byte vector and of a group of four, and the edges of blocks.
 SHORT = [*range(1, 71)]
-EDGES = [100, 127, 128, 129, 257, 1000, 4095, 4096, 4097, 10000]
+EDGES = [100, 127, 128, 129, 255, 256, 257, 300, 1000, 4095, 4096, 4097, 10000]
 FEW = [1, 2, 3, 10, 17, 64, 100, 1000, 4097]
 
 FUNCTIONS = ["softmax", "log_softmax", "logsumexp"]

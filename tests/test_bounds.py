@@ -10,7 +10,7 @@ from helpers import SHORT, assert_same_bits, ids
 
 import softgrad as sg
 
-SIZES = [*SHORT, 100, 127, 129, 1000, 4095, 4097]
+SIZES = [*SHORT, 100, 127, 129, 255, 256, 257, 300, 1000, 4095, 4097]
 by_size = pytest.mark.parametrize("n", SIZES, ids=ids("n"))
 posix = pytest.mark.skipif(sys.platform == "win32", reason="guard pages are made with mprotect")
 

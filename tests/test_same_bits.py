@@ -12,7 +12,7 @@ from softgrad import _core
 ROWS = 11
 by_size = pytest.mark.parametrize("n", [*SHORT, *EDGES], ids=ids("n"))
 few_sizes = pytest.mark.parametrize(
-    "n", [1, 2, 3, 7, 10, 16, 21, 33, 64, 70, 100, 129, 1000, 4097], ids=ids("n")
+    "n", [1, 2, 3, 7, 10, 16, 21, 33, 64, 70, 100, 129, 256, 257, 300, 1000, 4097], ids=ids("n")
 )
 
 NONE = {"reduction": "none"}

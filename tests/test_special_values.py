@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 import softgrad as sg
 
-SIZES = [*SHORT, 127, 128, 129, 4095, 4096, 4097]
+SIZES = [*SHORT, 127, 128, 129, 255, 256, 257, 271, 4095, 4096, 4097]
 by_size = pytest.mark.parametrize("n", SIZES, ids=ids("n"))
 INF, NAN = np.inf, np.nan
 
@@ -68,7 +68,7 @@ def test_nan(isa, dtype, n, rng):
 
 
 @pytest.mark.parametrize("other", [INF, -INF, 1e30])
-@pytest.mark.parametrize("n", [2, 3, 16, 17, 40, 64, 65, 129, 4097], ids=ids("n"))
+@pytest.mark.parametrize("n", [2, 3, 16, 17, 40, 64, 65, 129, 257, 300, 4097], ids=ids("n"))
 def test_nan_beside_other_extremes(isa, dtype, n, other, rng):
     x, at = rows_with(n, dtype, rng, NAN)
     x[np.arange(len(at)), at - 1] = other
@@ -106,7 +106,9 @@ def test_losses_of_a_positive_infinity(isa, dtype, n, rng):
 
 
 @pytest.mark.parametrize("k", [2, 3, 5, 16])
-@pytest.mark.parametrize("n", [2, 3, 5, 8, 16, 17, 33, 64, 65, 70, 129, 4097], ids=ids("n"))
+@pytest.mark.parametrize(
+    "n", [2, 3, 5, 8, 16, 17, 33, 64, 65, 70, 129, 257, 300, 4097], ids=ids("n")
+)
 def test_several_positive_infinities(isa, dtype, n, k, rng):
     x, at = rows_with(n, dtype, rng)
     k = min(k, n)

@@ -9,7 +9,8 @@
 #include "softgrad.h"
 
 enum { ROWS = 19 };
-static const ptrdiff_t lengths[] = {1, 2, 3, 5, 10, 16, 17, 63, 64, 65, 100, 129, 1000, 2049, 4097, 10000};
+static const ptrdiff_t lengths[] = {1,   2,   3,   5,   10,   16,   17,   64,   65,
+                                    100, 255, 256, 257, 1000, 2049, 4097, 10000};
 
 /* xorshift64*; uniform numbers with 24 bits in [-1, 1), the same in every arithmetic. */
 static uint64_t state;
