@@ -132,6 +132,32 @@ def hessian(x, e):
     return sg.cross_entropy_grad_hess(x, pick(x, "random"), **ROWWISE)[1], e.hess, None
 
 
+def product(name):
+    def check(x, e):
+        y = (sg.log_softmax if name.startswith("log") else sg.softmax)(x)
+        g = np.random.default_rng(4).normal(0, 2, x.shape).astype(x.dtype)
+        return getattr(sg, name)(y, g), *getattr(oracle, name)(y, g)
+
+    return check
+
+
+def log_loss(of):
+    """Of the probabilities that softmax gave, as exact numbers, at the largest one."""
+
+    def check(x, e):
+        p, labels = sg.softmax(x), pick(x, "top")
+        loss, grad = sg.log_loss_value_and_grad(p, labels, **ROWWISE)
+        rows = np.arange(len(x))
+        exact_p = Pair(p[rows, labels])
+        return (
+            (loss, -pairs.log(exact_p), None)
+            if of == "loss"
+            else (grad[rows, labels], -1 / exact_p, None)
+        )
+
+    return check
+
+
 # function -> (bound in ULP, check(x, exact) -> (actual, exact, magnitudes of the terms or None))
 TABLE = {
     "softmax": (3, lambda x, e: (sg.softmax(x), e.softmax, None)),
@@ -151,6 +177,11 @@ TABLE = {
     "grad_probabilities": (3, gradient_of_probabilities),
     "grad_smoothed": (3, gradient_smoothed),
     "grad_z": (3, gradient_with_z_loss),
+    "log_loss": (3, log_loss("loss")),
+    "log_loss_grad": (3, log_loss("grad")),
+    "softmax_vjp": (3, product("softmax_vjp")),
+    "log_softmax_vjp": (3, product("log_softmax_vjp")),
+    "log_softmax_jvp": (3, product("log_softmax_jvp")),
     "hessian": (4, hessian),
     "jacobian": (4, lambda x, e: (sg.softmax_jacobian(x), e.jacobian, None)),
     "log_jacobian": (4, lambda x, e: (sg.log_softmax_jacobian(x), e.log_jacobian, None)),
