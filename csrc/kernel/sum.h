@@ -17,13 +17,13 @@ SG_INLINE int FN(phases)(int layout) { return layout == LAYOUT_LONG ? VL : 1; }
 
 SG_INLINE wide FN(fold)(int layout, wide total[]) {
     if (layout == LAYOUT_ACROSS) return FN(wide_fold_lanes)(total[0]);
-    if (layout == LAYOUT_SHORT) return FN(wide_close)(total[0]);
+    if (layout == LAYOUT_SHORT) return total[0];
     for (int half = VL / 2; half > 0; half /= 2)
         for (int l = 0; l < half; l++) total[l] = FN(wide_add)(total[l], total[l + half]);
     return total[0];
 }
 
-/* Sums of products, which are exact or wide as they stand, need no groups: lane l adds one term after the
+/* Sums of products, which are exact or wide as they stand: lane l adds one term after the
  * other, in four chains for speed: class i to chain (i / L) mod 4; the chains fold first. */
 SG_INLINE int FN(chains)(int layout) { return 4 * FN(phases)(layout); }
 

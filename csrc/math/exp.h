@@ -3,8 +3,9 @@
  *
  *     n = rint(x log2(e)),  r = x - n ln2,  exp(x) = 2^n (1 + frac),  frac = r + r^2 q(r)
  *
- * x - n LN2_HI is exact: both are multiples of half an ulp of 1/2, and the difference is below 1/2. So r is
- * rounded once. The maximum of the row enters as the integer M only: scaling by 2^(n - M) is exact. */
+ * high = x - n LN2_HI is exact: both are multiples of half an ulp of 1/2, and the difference is below 1/2. The
+ * rest of r, -n LN2_LO, is added to r^2 q first, so that of frac only the last addition rounds (docs/numerics.md). The
+ * maximum of the row enters as the integer M only: scaling by 2^(n - M) is exact. */
 
 /* What a maximum fixes for the terms beside it. */
 typedef struct {

@@ -73,9 +73,6 @@ SG_BODY vf32 wide_rest_f32(wide_f32 x, vf32 hi) {
     return vf32_narrow(vf64_sub(x.a, vf32_low(hi)), vf64_sub(x.b, vf32_high(hi)));
 }
 
-/* What is accumulated is a number as it stands; wide_f64.h has work to do here. */
-SG_INLINE wide_f32 wide_close_f32(wide_f32 x) { return x; }
-
 /* The sum of the lanes, in every lane. */
 SG_BODY wide_f32 wide_fold_lanes_f32(wide_f32 x) {
     vf64 s = vf64_add(x.a, x.b);

@@ -106,13 +106,6 @@ SG_BODY wide_f64 wide_lower_f64(wide_f64 x, vf64 d) {
 SG_INLINE vf64 wide_round_f64(wide_f64 x) { return x.hi; }
 SG_INLINE vf64 wide_rest_f64(wide_f64 x, vf64 hi) { return vf64_add(vf64_sub(x.hi, hi), x.lo); }
 
-/* An accumulated sum as hi + lo with hi = RN(hi + lo). */
-SG_BODY wide_f64 wide_close_f64(wide_f64 x) {
-    vf64 e;
-    vf64 s = two_sum(x.hi, x.lo, &e);
-    return wide_normal(s, e);
-}
-
 /* The sum of the lanes, in every lane: wide_add commutes to the last bit. */
 SG_INLINE wide_f64 wide_swap_f64(wide_f64 x, int k) {
     return (wide_f64){vf64_xor(x.hi, k), vf64_xor(x.lo, k)};
