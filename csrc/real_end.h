@@ -8,6 +8,7 @@
 #undef SHORT_N
 #undef BLOCK_N
 #undef REAL_BIAS
+#undef LOWEST_ANCHOR
 #undef HEADROOM
 #undef REAL_MAGIC
 #undef REAL_FAR
@@ -36,12 +37,15 @@
 #undef vfma
 #undef vfnma
 #undef vmax
+#undef vmin
 #undef vshift
 #undef vaddbits
 #undef vexponent
 #undef vxor
 #undef vlt
 #undef veq
+#undef vnlt
+#undef vadd_if
 #undef vselect
 #undef mand
 #undef mor
@@ -49,3 +53,4 @@
 #undef many
 #undef mfirst
 #undef wide
+#undef SUM_GROUP

@@ -10,6 +10,7 @@
 #define SHORT_N SG_SHORT_N
 #define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
 #define REAL_BIAS 127        /* of the exponent field */
+#define LOWEST_ANCHOR (-80)  /* of a sum (sum.h): its smallest unit, 2^-39 of that, stays normal */
 #define HEADROOM 64          /* K of DESIGN section 1 */
 #define REAL_MAGIC 0x1.8p23F /* adding and subtracting it rounds to an integer */
 #define REAL_FAR 0x1p17F     /* rows whose maximum is larger in magnitude are shifted first */
@@ -39,12 +40,15 @@
 #define vfma vf32_fma
 #define vfnma vf32_fnma
 #define vmax vf32_max
+#define vmin vf32_min
 #define vshift vf32_shift
 #define vaddbits vf32_addbits
 #define vexponent vf32_exponent
 #define vxor vf32_xor
 #define vlt vf32_lt
 #define veq vf32_eq
+#define vnlt vf32_nlt
+#define vadd_if vf32_add_if
 #define vselect vf32_select
 #define mand mf32_and
 #define mor mf32_or
@@ -52,3 +56,4 @@
 #define many mf32_any
 #define mfirst mf32_first
 #define wide wide_f32
+#define SUM_GROUP SUM_GROUP_F32

@@ -10,6 +10,7 @@
 #define SHORT_N SG_SHORT_N
 #define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
 #define REAL_BIAS 1023       /* of the exponent field */
+#define LOWEST_ANCHOR (-900) /* of a sum (sum.h): its smallest unit, 2^-83 of that, stays normal */
 #define HEADROOM 512         /* K of DESIGN section 1 */
 #define REAL_MAGIC 0x1.8p52  /* adding and subtracting it rounds to an integer */
 #define REAL_FAR 0x1p40     /* rows whose maximum is larger in magnitude are shifted first */
@@ -39,12 +40,15 @@
 #define vfma vf64_fma
 #define vfnma vf64_fnma
 #define vmax vf64_max
+#define vmin vf64_min
 #define vshift vf64_shift
 #define vaddbits vf64_addbits
 #define vexponent vf64_exponent
 #define vxor vf64_xor
 #define vlt vf64_lt
 #define veq vf64_eq
+#define vnlt vf64_nlt
+#define vadd_if vf64_add_if
 #define vselect vf64_select
 #define mand mf64_and
 #define mor mf64_or
@@ -52,3 +56,4 @@
 #define many mf64_any
 #define mfirst mf64_first
 #define wide wide_f64
+#define SUM_GROUP SUM_GROUP_F64

@@ -14,84 +14,101 @@
 /* What the options make of the rows of a tile: lane l belongs to row l. */
 typedef struct {
     ptrdiff_t at[VL]; /* the label, 0 where there is none that counts */
+    SG_ALIGN64 real counted[VL];
     vmask counts;     /* not ignored */
-    int any;
+    int any, all, unweighted;
     vreal sample; /* sample_weight */
     wide row;     /* the coefficient of z_loss and of the label: sample_weight, times weight[label] */
 } FN(targets);
 
-SG_NOINLINE FN(targets) FN(targets_of)(int layout, const FN(tile) *t) {
+SG_INLINE void FN(read_labels)(const FN(tile) *t, FN(targets) *y) {
     const sg_call *c = t->call;
-    FN(targets) y;
-    real counts[VL], weight[VL];
-    y.any = 0;
-    for (int l = 0; l < VL; l++) {
-        const int r = layout == LAYOUT_ACROSS ? 0 : l;
-        int64_t label = 0;
-        counts[l] = r < t->rows;
-        if (c->labels && r < t->rows) {
-            /* read once: another thread may write labels after they were checked */
-            label = ((const volatile int64_t *)c->labels)[t->row + r];
-            if (label == c->ignore_index || (uint64_t)label >= (uint64_t)t->n) {
-                counts[l] = 0;
-                label = 0;
-            }
-        }
-        y.any |= counts[l] != 0;
-        y.at[l] = (ptrdiff_t)label;
-        weight[l] = c->labels && c->weight ? ((const real *)c->weight)[label] : 1;
+    int counting = 0;
+    for (int l = 0; l < t->rows; l++) {
+        /* read once: another thread may write labels after they were checked */
+        const int64_t label = ((const volatile int64_t *)c->labels)[t->row + l];
+        const int good = label != c->ignore_index && (uint64_t)label < (uint64_t)t->n;
+        y->at[l] = good ? (ptrdiff_t)label : 0;
+        y->counted[l] = (real)good;
+        counting += good;
     }
-    y.counts = veq(vload(counts), vset1(1));
-    y.sample = c->sample_weight ? FN(get_rows)(layout, t, c->sample_weight) : vset1(1);
-    y.row = FN(wide_mul)(FN(wide_of)(y.sample), FN(wide_of)(vload(weight)));
-    return y;
+    for (int l = t->rows; l < VL; l++) {
+        y->at[l] = y->at[t->rows - 1];
+        y->counted[l] = y->counted[t->rows - 1];
+    }
+    y->any = counting > 0;
+    y->all = counting == t->rows;
+    y->counts = veq(vload(y->counted), vset1(1));
+}
+SG_INLINE void FN(targets_of)(int layout, const FN(tile) *t, FN(targets) *y) {
+    const sg_call *c = t->call;
+    if (c->labels) {
+        FN(read_labels)(t, y);
+    } else {
+        for (int l = 0; l < VL; l++) y->at[l] = 0;
+        y->counts = veq(vset1(1), vset1(1));
+        y->any = y->all = 1;
+    }
+    y->sample = c->sample_weight ? FN(get_rows)(layout, t, c->sample_weight) : vset1(1);
+    y->row = FN(wide_of)(y->sample);
+    y->unweighted = !c->sample_weight && !(c->labels && c->weight);
+    if (c->labels && c->weight) {
+        real weight[VL];
+        for (int l = 0; l < VL; l++) weight[l] = ((const real *)c->weight)[y->at[l]];
+        y->row = FN(wide_mul)(y->row, FN(wide_of)(vload(weight)));
+    }
 }
 
 /* One element a row: the logit at the label. In place it must be taken before the terms are. */
-SG_NOINLINE vreal FN(at_labels)(int layout, const FN(tile) *t, const FN(targets) *y) {
-    const sg_call *c = t->call;
+SG_INLINE vreal FN(at_labels)(const FN(tile) *t, const FN(targets) *y) {
+    const sg_array *a = &t->call->x;
     real lane[VL];
-    for (int l = 0; l < VL; l++) {
-        const int r = layout == LAYOUT_ACROSS || l >= t->rows ? 0 : l;
-        lane[l] = FN(row_start)(c, &c->x, t->row + r)[y->at[l] * c->x.axis];
+    ptrdiff_t stride;
+    if (FN(rows_are_even)(t, a, &stride)) {
+        const real *p = FN(row_start)(t, a, 0);
+        for (int l = 0; l < t->rows; l++) lane[l] = p[l * stride + y->at[l] * a->axis];
+    } else {
+        for (int l = 0; l < t->rows; l++) lane[l] = FN(row_start)(t, a, l)[y->at[l] * a->axis];
     }
+    for (int l = t->rows; l < VL; l++) lane[l] = lane[t->rows - 1];
     vreal x = vload(lane);
-    return c->temperature == 1 ? x : vdiv(x, vset1((real)c->temperature));
+    return t->call->temperature == 1 ? x : vdiv(x, vset1((real)t->call->temperature));
 }
 /* The same as far rows see it. */
 SG_INLINE vreal FN(shift_target)(vreal x, vreal offset) {
     vreal d = vselect(veq(x, offset), vset1(0), vsub(x, offset));
     return vselect(FN(is_far)(offset), d, x);
 }
-SG_NOINLINE void FN(put_at_labels)(int layout, const FN(tile) *t, FN(view) x, const FN(targets) *y,
-                                   vreal value) {
-    real lane[VL];
-    vstore(lane, value);
+SG_INLINE void FN(put_at_labels)(int layout, const FN(tile) *t, FN(view) x, const FN(targets) *y, vreal value) {
+    const FN(lanes) lanes = FN(lanes_of)(value);
     for (int l = 0; l < t->rows; l++)
-        x.p[layout == LAYOUT_ACROSS ? y->at[l] : y->at[l] * x.step + l] = lane[l];
+        x.p[layout == LAYOUT_ACROSS ? l * x.row + y->at[l] : y->at[l] * x.step + l] = lanes.lane[l];
 }
 
 /* Rows that do not count are exactly 0, whatever they hold. */
 SG_NOINLINE void FN(clear_ignored)(int layout, const FN(tile) *t, const FN(targets) *y, FN(view) x) {
-    if (!many(mnot(y->counts))) return;
-    for (ptrdiff_t v = 0; v < FN(vectors)(layout, t->n); v++)
-        FN(put)(layout, x, v, t->n, vselect(y->counts, FN(get)(layout, x, v, t->n, 0), vset1(0)));
+    for (int r = 0; r < FN(passes)(layout, t); r++) {
+        const FN(view) to = FN(row_of)(x, r);
+        if (layout == LAYOUT_ACROSS && y->counted[r] != 0) continue;
+        for (ptrdiff_t v = 0; v < FN(vectors)(layout, t->n); v++) {
+            vreal a = layout == LAYOUT_ACROSS ? vset1(0) : FN(get)(layout, to, v, t->n, 0);
+            FN(put)(layout, to, v, t->n, layout == LAYOUT_ACROSS ? a : vselect(y->counts, a, vset1(0)));
+        }
+    }
 }
-SG_NOINLINE void FN(put_loss)(int layout, const FN(tile) *t, const FN(targets) *y, wide loss) {
-    double hi[VL], lo[VL];
-    FN(wide_store)(FN(wide_select)(y->counts, loss, FN(zero)()), hi, lo);
-    for (int l = 0; l < (layout == LAYOUT_ACROSS ? 1 : t->rows); l++) t->call->loss[t->row + l] = hi[l];
+SG_INLINE void FN(put_loss)(const FN(tile) *t, const FN(targets) *y, wide loss) {
+    FN(wide_store_rounded)(FN(wide_select)(y->counts, loss, FN(zero)()), t->call->loss + t->row, t->rows);
 }
 
 /* coefficient * loss, where 0 times inf is 0 */
-SG_NOINLINE wide FN(weigh)(wide coefficient, wide loss) {
+SG_BODY wide FN(weigh)(wide coefficient, wide loss) {
     vmask nothing =
         mand(veq(FN(wide_round)(coefficient), vset1(0)), veq(FN(wide_round)(loss), vset1(REAL_INF)));
     return FN(wide_select)(nothing, FN(zero)(), FN(wide_mul)(coefficient, loss));
 }
 /* z lse^2 */
 SG_NOINLINE wide FN(z_loss)(const sg_call *c, wide row, wide lse) {
-    if (c->z_loss == 0) return FN(zero)();
+    if (c->z_loss == 0) return FN(zero)(); /* 0 inf */
     return FN(wide_mul)(FN(wide_mul)(FN(wide_set1)(c->z_loss, 0), row), FN(wide_mul)(lse, lse));
 }
 /* 2 z lse */
@@ -99,61 +116,76 @@ SG_NOINLINE wide FN(z_slope)(const sg_call *c, wide row, wide lse) {
     if (c->z_loss == 0) return FN(zero)();
     return FN(wide_mul)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), row), lse);
 }
-/* what gradients are divided by: T norm */
-SG_NOINLINE wide FN(divisor)(const sg_call *c) {
+/* what gradients are divided by: T norm; and its inverse */
+SG_BODY wide FN(divisor)(const sg_call *c) {
     return FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1]));
 }
-/* The label's entry of the gradient, (a e - b rest) / sum / divisor. A divisor below 1 goes first: what is subnormal
- * before it may be a number of many digits after it. */
-SG_NOINLINE wide FN(label_entry)(wide a, wide e, wide b, wide rest, wide sum, wide divisor) {
-    wide top = FN(wide_sub)(FN(wide_mul)(a, e), FN(wide_mul)(b, rest));
-    vmask small = vlt(FN(wide_round)(divisor), vset1(1));
-    return FN(wide_select)(small, FN(wide_div)(top, FN(wide_mul)(sum, divisor)),
-                           FN(wide_div)(FN(wide_div)(top, sum), divisor));
+SG_INLINE wide FN(unit_of)(const sg_call *c) {
+    const wide one = FN(wide_set1)(1, 0);
+    return c->temperature == 1 && c->norm[0] == 1 && c->norm[1] == 0 ? one : FN(wide_div)(one, FN(divisor)(c));
 }
-SG_NOINLINE wide FN(lse_of)(const FN(stats) *row, wide log) {
+/* The label's entry of the gradient, (top / sum) unit. A unit above 1 goes first: what is subnormal before it may be a
+ * number of many digits after it. */
+SG_BODY wide FN(label_entry)(wide top, wide inverse, wide unit) {
+    const vreal K = vset1(-HEADROOM);
+    vmask large = vlt(vset1(1), FN(wide_round)(unit));
+    wide first = FN(wide_select)(large, FN(wide_mul)(inverse, unit), inverse);
+    wide entry = FN(wide_mul)(top, FN(wide_ldexp)(first, K));
+    return FN(wide_select)(large, entry, FN(wide_mul)(entry, unit));
+}
+SG_BODY wide FN(lse_of)(const FN(stats) *row, wide log) {
     return FN(wide_add)(FN(wide_of)(row->offset), FN(wide_add)(FN(wide_of)(row->max), log));
 }
 
 /* Labels without smoothing. With `grad`, the terms go to the gradient, which is then scaled in place. */
 SG_INLINE int FN(label_tile)(int layout, int grad, const FN(tile) *t) {
     const sg_call *c = t->call;
-    FN(targets) y = FN(targets_of)(layout, t);
+    FN(targets) y;
+    FN(targets_of)(layout, t, &y);
     TILE_BUFFER(buffer, 0);
-    FN(view) to = {buffer, VL};
+    FN(view) to = {buffer, VL, 0};
     if (grad) to = FN(open_out)(layout, t, &c->out, buffer);
     if (layout == LAYOUT_ACROSS && !y.any) {
-        FN(put_loss)(layout, t, &y, FN(zero)());
+        FN(put_loss)(t, &y, FN(zero)());
         if (!grad) return 1;
-        SG_EACH(layout, t->n, 4, { FN(write)(layout, full, to, v, t->n, vset1(0)); });
+        FN(clear_ignored)(layout, t, &y, to);
         FN(close_out)(layout, t, &c->out, to);
         return 1;
     }
-    vreal target = FN(at_labels)(layout, t, &y);
-    if (layout == LAYOUT_ACROSS && !grad) to.p = NULL;
-    FN(view) x = grad ? FN(open_logits)(layout, t, buffer, to) : FN(open_logits_once)(layout, t, to);
+    vreal target = FN(at_labels)(t, &y);
+    const FN(view) terms = FN(open_terms)(layout, to, buffer);
+    FN(view) x = grad ? FN(open_logits)(layout, t, buffer, terms) : FN(open_logits_once)(layout, t, terms);
     FN(stats) row;
     vreal *Ms = grad ? FN(block_M)(t) : NULL;
-    if (!(grad ? FN(grad_stats)(layout, t, &x, to, to, Ms, &row) : FN(log_stats)(layout, t, &x, to, &row)))
+    if (!(grad ? FN(grad_stats)(layout, t, &x, terms, terms, Ms, &row)
+               : FN(log_stats)(layout, t, &x, terms, &row)))
         return 0;
     target = FN(shift_target)(target, row.offset);
 
-    wide log = FN(log1p)(FN(wide_div)(row.others, row.top)), lse = FN(lse_of)(&row, log);
+    wide log = FN(log_ratio)(row.others, row.top);
     wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
-    FN(put_loss)(layout, t, &y, FN(wide_add)(FN(weigh)(y.row, loss), FN(z_loss)(c, y.row, lse)));
+    wide lse = FN(zero)();
+    if (!y.unweighted) loss = FN(weigh)(y.row, loss);
+    if (c->z_loss != 0) {
+        lse = FN(lse_of)(&row, log);
+        loss = FN(wide_add)(loss, FN(z_loss)(c, y.row, lse));
+    }
+    FN(put_loss)(t, &y, loss);
     if (!grad) return 1;
 
-    wide sum = FN(wide_add)(row.others, row.top);
-    wide z = FN(z_slope)(c, y.row, lse), divisor = FN(divisor)(c);
-    wide slope = FN(wide_div)(FN(wide_add)(y.row, z), divisor);
-    FN(scale_row)(layout, to, t->n, Ms, row.M, FN(wide_mul)(slope, FN(inverse)(sum)));
-
+    const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), unit = FN(unit_of)(c);
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
     wide e = FN(wide_term)(target, FN(limits_of)(row.max));
     wide rest = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-    wide entry = FN(label_entry)(z, e, y.row, rest, sum, divisor);
-    FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(entry));
-    FN(clear_ignored)(layout, t, &y, to);
+    wide slope = y.row, top = FN(wide_sub)(FN(zero)(), FN(wide_mul)(y.row, rest));
+    if (c->z_loss != 0) {
+        const wide z = FN(z_slope)(c, y.row, lse);
+        slope = FN(wide_add)(slope, z);
+        top = FN(wide_add)(top, FN(wide_mul)(z, e));
+    }
+    FN(scale_rows)(layout, t, terms, to, Ms, row.M, FN(wide_mul)(FN(wide_mul)(slope, unit), inverse));
+    FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(label_entry)(top, inverse, unit)));
+    if (!y.all) FN(clear_ignored)(layout, t, &y, to);
     FN(close_out)(layout, t, &c->out, to);
     return 1;
 }
@@ -168,7 +200,7 @@ typedef struct {
 
 SG_NOINLINE FN(weights) FN(weights_of)(int layout, const FN(tile) *t, real *buffer) {
     const sg_call *c = t->call;
-    FN(weights) w = {{NULL, 0}, c->weight, vset1(1), vset1(0)};
+    FN(weights) w = {{NULL, 0, 0}, c->weight, vset1(1), vset1(0)};
     if (!c->labels) w.y = FN(open)(layout, t, &c->g, buffer);
     if (c->label_smoothing != 0) {
         w.p = vset1((real)(1 - c->label_smoothing));
@@ -180,7 +212,7 @@ SG_BODY vreal FN(weight_at)(int layout, int full, const FN(weights) *w, ptrdiff_
     vreal a = w->q;
     if (w->y.p) a = vfma(w->p, FN(read)(layout, full, w->y, v, n, 0), w->q);
     if (w->weight) {
-        const FN(view) weight = {(real *)w->weight, VL};
+        const FN(view) weight = {(real *)w->weight, VL, 0};
         a = vmul(a, layout == LAYOUT_ACROSS ? FN(read)(layout, full, weight, v, n, 0) : vset1(w->weight[v]));
     }
     if (layout == LAYOUT_ACROSS && !full)
@@ -189,17 +221,18 @@ SG_BODY vreal FN(weight_at)(int layout, int full, const FN(weights) *w, ptrdiff_
 }
 
 /* The general way: any targets, any options; with `grad`, and with `hess` of it. */
-SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t) {
+SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile) *t) {
     const sg_call *c = t->call;
-    FN(targets) y = FN(targets_of)(layout, t);
+    FN(targets) y;
+    FN(targets_of)(layout, t, &y);
     TILE_BUFFER(buffer, 0);
     TILE_BUFFER(y_buffer, 1);
     TILE_BUFFER(hess_buffer, 2);
-    FN(view) to = {buffer, VL}, curvature = {hess_buffer, VL};
+    FN(view) to = {buffer, VL, 0}, curvature = {hess_buffer, VL, 0};
     if (grad) to = FN(open_out)(layout, t, &c->out, buffer);
     if (hess) curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
     if (layout == LAYOUT_ACROSS && !y.any) {
-        FN(put_loss)(layout, t, &y, FN(zero)());
+        FN(put_loss)(t, &y, FN(zero)());
         SG_EACH(layout, t->n, 4, {
             if (grad) FN(write)(layout, full, to, v, t->n, vset1(0));
             if (hess) FN(write)(layout, full, curvature, v, t->n, vset1(0));
@@ -208,11 +241,12 @@ SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t
         if (hess) FN(close_out)(layout, t, &c->hess, curvature);
         return 1;
     }
-    vreal target = FN(at_labels)(layout, t, &y);
-    FN(view) x = FN(open_logits)(layout, t, buffer, to);
+    vreal target = FN(at_labels)(t, &y);
+    const FN(view) spare = FN(open_terms)(layout, to, buffer);
+    FN(view) x = FN(open_logits)(layout, t, buffer, spare);
     FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
     FN(stats) row;
-    if (!FN(log_stats)(layout, t, &x, to, &row)) return 0;
+    if (!FN(log_stats)(layout, t, &x, spare, &row)) return 0;
     target = FN(shift_target)(target, row.offset);
 
     /* D and A but for the sample weight; then the label's share, a = (1 - e) w_t */
@@ -226,7 +260,7 @@ SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t
         total[l] = FN(wide_fma)(total[l], a, vset1(1));
     });
     wide sample = FN(wide_of)(y.sample), label = FN(zero)();
-    wide log = FN(log1p)(FN(wide_div)(row.others, row.top)), lse = FN(lse_of)(&row, log);
+    wide log = FN(log_ratio)(row.others, row.top), lse = FN(lse_of)(&row, log);
     wide mass = FN(wide_mul)(sample, FN(fold_chains)(layout, total));
     wide loss = FN(wide_add)(FN(weigh)(sample, FN(fold_chains)(layout, far)), FN(wide_mul)(mass, log));
     if (c->labels) {
@@ -234,7 +268,7 @@ SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t
         wide d = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
         loss = FN(wide_add)(loss, FN(weigh)(label, d));
     }
-    FN(put_loss)(layout, t, &y, FN(wide_add)(loss, FN(z_loss)(c, y.row, lse)));
+    FN(put_loss)(t, &y, FN(wide_add)(loss, FN(z_loss)(c, y.row, lse)));
     if (!grad) return 1;
 
     const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), divisor = FN(divisor)(c);
@@ -289,26 +323,34 @@ SG_INLINE int FN(general_tile)(int layout, int grad, int hess, const FN(tile) *t
         wide others = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
         wide smooth = FN(wide_of)(vmul(vmul(weights.q, vload(own)), y.sample));
         wide a = FN(wide_add)(label, smooth), left = FN(wide_add)(FN(wide_sub)(mass, smooth), z);
-        wide entry = FN(label_entry)(left, e, a, others, sum, divisor);
+        wide entry_top = FN(wide_sub)(FN(wide_mul)(left, e), FN(wide_mul)(a, others));
+        wide entry = FN(label_entry)(entry_top, inverse, unit);
         FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(entry));
     }
-    FN(clear_ignored)(layout, t, &y, to);
+    if (!y.all) FN(clear_ignored)(layout, t, &y, to);
     FN(close_out)(layout, t, &c->out, to);
     if (hess) {
-        FN(clear_ignored)(layout, t, &y, curvature);
+        if (!y.all) FN(clear_ignored)(layout, t, &y, curvature);
         FN(close_out)(layout, t, &c->hess, curvature);
     }
     return 1;
 }
 
 /* Which results are wanted is in the call: no array, no result. */
-SG_INLINE int FN(cross_entropy_tile)(int layout, const FN(tile) *t) {
-    const sg_call *c = t->call;
-    if (c->labels && c->label_smoothing == 0 && !c->hess.data)
-        return FN(label_tile)(layout, c->out.data != NULL, t);
-    return FN(general_tile)(layout, c->out.data != NULL, c->hess.data != NULL, t);
+SG_INLINE int FN(labels_tile)(int layout, const FN(tile) *t) {
+    return t->call->out.data ? FN(label_tile)(layout, 1, t) : FN(label_tile)(layout, 0, t);
 }
-BOTH_LAYOUTS(cross_entropy)
+SG_INLINE int FN(general_tile)(int layout, const FN(tile) *t) {
+    const sg_call *c = t->call;
+    return FN(general_tile_of)(layout, c->out.data != NULL, c->hess.data != NULL, t);
+}
+BOTH_LAYOUTS(labels, SG_ANY_ORDER)
+BOTH_LAYOUTS(general, SG_FIXED_ORDER)
+
+static void FN(cross_entropy)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch) {
+    const int labels = c->labels && c->label_smoothing == 0 && !c->hess.data;
+    (labels ? FN(labels) : FN(general))(c, begin, end, scratch);
+}
 
 /* What reduction="mean" divides by: the sum over the rows that count of sample_weight * weight[label]. */
 static void FN(total_weight)(const sg_call *c, double total[2]) {

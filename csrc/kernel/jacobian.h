@@ -8,10 +8,10 @@
  * larger by UP^2 until after the product. */
 SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi,
                                             real lo, real *out, ptrdiff_t stride) {
-    const FN(view) x = {(real *)p, VL};
+    const FN(view) x = {(real *)p, VL, 0};
     const real down = 1 / (REAL_UP * REAL_UP);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const FN(view) to = {out + i * stride, VL};
+        const FN(view) to = {out + i * stride, VL, 0};
         const int small = p[i] < REAL_UP / REAL_FACTOR;
         vreal pi = vset1(small ? -p[i] / down : -p[i]);
         vreal fh = vmul(pi, vset1(hi));
@@ -32,10 +32,10 @@ SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *diagonal,
 /* row i of out: -s_j; then the diagonal 1 - s_i */
 SG_NOINLINE void FN(write_log_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi,
                                                 real lo, real *out, ptrdiff_t stride) {
-    const FN(view) x = {(real *)p, VL};
+    const FN(view) x = {(real *)p, VL, 0};
     const vreal h = vset1(-hi), l_ = vset1(-lo);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const FN(view) to = {out + i * stride, VL};
+        const FN(view) to = {out + i * stride, VL, 0};
         SG_EACH(LAYOUT_ACROSS, n, 4, {
             vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
             FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, h, vmul(a, l_)));
@@ -50,12 +50,12 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     TILE_BUFFER(p_buffer, 0);
     TILE_BUFFER(x_buffer, 1);
     TILE_BUFFER(d_buffer, 2);
-    FN(view) p = {p_buffer, VL}, staged = {x_buffer, VL}, diagonal = {d_buffer, VL};
+    FN(view) p = {p_buffer, VL, 0}, staged = {x_buffer, VL, 0}, diagonal = {d_buffer, VL, 0};
     FN(view) x = FN(open_logits)(layout, t, x_buffer, staged);
     FN(stats) row;
     vreal *Ms = FN(block_M)(t);
     FN(grad_stats)(layout, t, &x, p, staged, Ms, &row);
-    FN(scale_row)(layout, p, t->n, Ms, row.M, FN(wide_set1)(REAL_UP, 0));
+    FN(scale_rows)(layout, t, p, p, Ms, row.M, FN(wide_set1)(REAL_UP, 0));
     wide sum = FN(wide_add)(row.others, row.top);
     const wide inverse = FN(wide_ldexp)(FN(inverse)(sum), vset1(-REAL_UP_EXPONENT)),
                T = FN(wide_set1)(c->temperature, 0), by_T = FN(wide_div)(inverse, T);
@@ -83,7 +83,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         (of_log ? FN(write_log_softmax_jacobian)
                 : FN(write_softmax_jacobian))(layout == LAYOUT_SHORT ? p_row : p.p,
                                               layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n, hi_of[r],
-                                              lo_of[r], FN(row_start)(c, &c->out, t->row + r), c->out.axis);
+                                              lo_of[r], FN(row_start)(t, &c->out, r), c->out.axis);
     }
     return 1;
 }
@@ -94,5 +94,5 @@ SG_INLINE int FN(softmax_jacobian_tile)(int layout, const FN(tile) *t) {
 SG_INLINE int FN(log_softmax_jacobian_tile)(int layout, const FN(tile) *t) {
     return FN(jacobian_tile)(layout, 1, t);
 }
-BOTH_LAYOUTS(softmax_jacobian)
-BOTH_LAYOUTS(log_softmax_jacobian)
+BOTH_LAYOUTS(softmax_jacobian, SG_FIXED_ORDER)
+BOTH_LAYOUTS(log_softmax_jacobian, SG_FIXED_ORDER)

@@ -12,8 +12,11 @@
 
 enum { LAYOUT_ACROSS, LAYOUT_SHORT, LAYOUT_LONG };
 
-/* Whether a sum is to leave out the first maximum: see stats.h. */
+/* Which sum of a row is wanted: of all terms, or without the first maximum, which is apart (stats.h). */
 enum { SG_WITH_ALL, SG_WITHOUT_MAX };
+
+/* Whether the sums of a kernel have an order (sum.h). */
+enum { SG_ANY_ORDER, SG_FIXED_ORDER };
 
 /* All vectors of a tile of n classes: the statement for v = 0, 1, ..., `chains` of them a round, l = v mod chains.
  * `full`, a literal, says that every lane of the vector belongs to the row. */
@@ -22,7 +25,7 @@ enum { SG_WITH_ALL, SG_WITHOUT_MAX };
         const ptrdiff_t lanes_ = (layout) == LAYOUT_ACROSS ? VL : 1;    \
         ptrdiff_t v_ = 0;                                               \
         for (; (v_ + (chains)) * lanes_ <= (n); v_ += (chains))         \
-            for (int l = 0; l < (chains); l++) {                        \
+            SG_UNROLL(l, chains) {                                      \
                 enum { full = 1 };                                      \
                 const ptrdiff_t v = v_ + l;                             \
                 __VA_ARGS__                                             \

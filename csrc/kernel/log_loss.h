@@ -4,16 +4,15 @@
 /* Labels: one class of each row is read; VL rows at a time. */
 SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, ptrdiff_t end) {
     FN(tile) t = {.call = c, .n = c->n};
-    for (t.row = begin; t.row < end; t.row += t.rows) {
-        t.rows = end - t.row < VL ? (int)(end - t.row) : VL;
-        FN(targets) y = FN(targets_of)(LAYOUT_SHORT, &t);
+    for (ptrdiff_t row = begin; row < end; row += t.rows) {
+        FN(set_row)(&t, row);
+        t.rows = end - row < VL ? (int)(end - row) : VL;
+        FN(targets) y;
+        FN(targets_of)(LAYOUT_SHORT, &t, &y);
         real p[VL];
-        for (int l = 0; l < VL; l++) {
-            const real *row = FN(row_start)(c, &c->x, t.row + (l < t.rows ? l : 0));
-            p[l] = row[y.at[l] * c->x.axis];
-        }
+        for (int l = 0; l < VL; l++) p[l] = FN(row_start)(&t, &c->x, l < t.rows ? l : 0)[y.at[l] * c->x.axis];
         wide loss = FN(wide_sub)(FN(zero)(), FN(log)(vload(p)));
-        FN(put_loss)(LAYOUT_SHORT, &t, &y, FN(weigh)(y.row, loss));
+        FN(put_loss)(&t, &y, FN(weigh)(y.row, loss));
         if (!grad) continue;
         wide g = FN(wide_div)(FN(wide_sub)(FN(zero)(), y.row),
                               FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
@@ -21,7 +20,7 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
         real entry[VL];
         vstore(entry, vselect(y.counts, FN(wide_round)(g), vset1(0)));
         for (int l = 0; l < t.rows; l++) {
-            real *out = FN(row_start)(c, &c->out, t.row + l);
+            real *out = FN(row_start)(&t, &c->out, l);
             if (c->out.axis == 1) memset(out, 0, (size_t)c->n * sizeof(real));
             else
                 for (ptrdiff_t i = 0; i < c->n; i++) out[i * c->out.axis] = 0;
@@ -33,7 +32,8 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
 /* Probability targets, a_k = sample_weight w_k y_k. */
 SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t) {
     const sg_call *c = t->call;
-    FN(targets) y = FN(targets_of)(layout, t);
+    FN(targets) y;
+    FN(targets_of)(layout, t, &y);
     TILE_BUFFER(buffer, 0);
     TILE_BUFFER(y_buffer, 1);
     const vreal zero = vset1(0);
@@ -46,7 +46,7 @@ SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t)
         vreal b = vselect(veq(a, zero), vset1(1), FN(read)(layout, full, p, v, t->n, 1));
         sum[l] = FN(wide_add)(sum[l], FN(wide_mul)(FN(wide_of)(vsub(zero, a)), FN(log)(b)));
     });
-    FN(put_loss)(layout, t, &y, FN(weigh)(FN(wide_of)(y.sample), FN(fold_chains)(layout, sum)));
+    FN(put_loss)(t, &y, FN(weigh)(FN(wide_of)(y.sample), FN(fold_chains)(layout, sum)));
     if (!grad) return 1;
     FN(view) to = FN(open_out)(layout, t, &c->out, buffer);
     const wide unit = FN(wide_div)(FN(wide_sub)(FN(zero)(), FN(wide_of)(y.sample)), FN(divisor)(c));
@@ -62,7 +62,7 @@ SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t)
 SG_INLINE int FN(ll_general_tile)(int layout, const FN(tile) *t) {
     return FN(log_loss_general_tile)(layout, t->call->out.data != NULL, t);
 }
-BOTH_LAYOUTS(ll_general)
+BOTH_LAYOUTS(ll_general, SG_FIXED_ORDER)
 
 static void FN(log_loss)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch) {
     if (c->labels) FN(log_loss_labels)(c, c->out.data != NULL, begin, end);

@@ -20,7 +20,7 @@ SG_INLINE vreal FN(split_b)(vreal b, vreal *k) {
 SG_NOINLINE void FN(logsumexp_b_row)(const FN(tile) *t) {
     const sg_call *c = t->call;
     const vreal none = vset1(-REAL_INF), zero = vset1(0), magic = vset1(REAL_MAGIC);
-    FN(view) to = {FN(row_buffer)(t, 0), VL};
+    FN(view) to = {FN(row_buffer)(t, 0), VL, 0};
     FN(view) b = FN(open)(LAYOUT_ACROSS, t, &c->g, FN(row_buffer)(t, 1));
     FN(view) x = FN(open_logits)(LAYOUT_ACROSS, t, to.p, to);
     /* classes of b = 0 become -inf */
@@ -62,17 +62,21 @@ SG_NOINLINE void FN(logsumexp_b_row)(const FN(tile) *t) {
     wide s = FN(fold_chains)(LAYOUT_ACROSS, sum);
     vreal j = vexponent(FN(wide_round)(s));
     wide f = FN(wide_sub)(FN(wide_ldexp)(s, vsub(zero, j)), FN(wide_set1)(1, 0));
-    wide r = FN(wide_add)(FN(wide_of)(offset), FN(log_tail)(f, vadd(M, j)));
+    wide w = FN(wide_mul)(f, FN(wide_inverse)(FN(wide_add)(FN(wide_set1)(2, 0), f)));
+    wide r = FN(wide_add)(FN(wide_of)(offset), FN(log_tail)(w, vadd(M, j)));
     vreal sign = FN(wide_round)(s);
     vreal result = vselect(vlt(zero, sign), FN(wide_round)(r), vset1((real)NAN));
     result = vselect(veq(sign, zero), none, result);
     result = vselect(veq(sign, vset1(REAL_INF)), sign, result);
-    FN(put_rows)(LAYOUT_ACROSS, t, &c->out, result);
+    FN(put_rows)(t, &c->out, result);
 }
 
 static void FN(logsumexp_b)(const sg_call *call, ptrdiff_t begin, ptrdiff_t end, void *scratch) {
     SG_ALIGN64 char small[SG_ROW_BUFFERS * SHORT_N * sizeof(real) + 64];
     FN(tile) t = {.call = call, .n = call->n, .rows = 1, .scratch = scratch};
     if (call->n <= SHORT_N) t.scratch = small;
-    for (t.row = begin; t.row < end; t.row++) FN(logsumexp_b_row)(&t);
+    for (ptrdiff_t row = begin; row < end; row++) {
+        FN(set_row)(&t, row);
+        FN(logsumexp_b_row)(&t);
+    }
 }

@@ -23,7 +23,7 @@ SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
     FN(close_out)(layout, t, &t->call->out, out);
     return 1;
 }
-BOTH_LAYOUTS(softmax_vjp)
+BOTH_LAYOUTS(softmax_vjp, SG_FIXED_ORDER)
 
 /* What exp(ly) is taken relative to. Larger than FAR is no logarithm of a probability; exp.h needs a bound. */
 SG_INLINE FN(limits) FN(log_limits)(int layout, FN(view) ly, ptrdiff_t n) {
@@ -54,7 +54,7 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
     FN(close_out)(layout, t, &t->call->out, out);
     return 1;
 }
-BOTH_LAYOUTS(log_softmax_vjp)
+BOTH_LAYOUTS(log_softmax_vjp, SG_FIXED_ORDER)
 
 /* g - sum(exp(ly) g) */
 SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
@@ -81,4 +81,4 @@ SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
     FN(close_out)(layout, t, &t->call->out, out);
     return 1;
 }
-BOTH_LAYOUTS(log_softmax_jvp)
+BOTH_LAYOUTS(log_softmax_jvp, SG_FIXED_ORDER)

@@ -38,7 +38,7 @@ SG_NOINLINE void FN(factor_of_any)(wide g, vreal d, FN(factor) *f) {
     f->lo = vload(l);
     f->plain = 0;
 }
-SG_NOINLINE FN(factor) FN(factor_of)(wide g, vreal d) {
+SG_BODY FN(factor) FN(factor_of)(wide g, vreal d) {
     FN(factor) f = {.pre = vset1(1), .plain = 1};
     wide h = FN(wide_ldexp)(g, d);
     f.hi = FN(wide_round)(h);
@@ -52,34 +52,49 @@ SG_NOINLINE FN(factor) FN(factor_of)(wide g, vreal d) {
 SG_INLINE vreal FN(times)(vreal e, FN(factor) f) { return vfma(e, f.hi, vmul(e, f.lo)); }
 SG_INLINE vreal FN(times_any)(vreal e, FN(factor) f) { return FN(times)(vmul(e, f.pre), f); }
 
-/* out = e f over one block; out may be e. */
+/* out = e f over one block of one row, or of the rows in lanes; out may be e. */
 SG_INLINE void FN(scale_block)(int layout, FN(view) e, FN(view) out, ptrdiff_t n, FN(factor) f) {
-    ptrdiff_t v = 0;
     if (SG_UNLIKELY(!f.plain)) {
-        for (; v < FN(vectors)(layout, n); v++)
+        for (ptrdiff_t v = 0; v < FN(vectors)(layout, n); v++)
             FN(put)(layout, out, v, n, FN(times_any)(FN(get)(layout, e, v, n, 0), f));
         return;
     }
-    const ptrdiff_t lanes = layout == LAYOUT_ACROSS ? VL : 1;
-    for (; (v + 4) * lanes <= n; v += 4)
-        for (int j = 0; j < 4; j++)
-            vstore(out.p + (v + j) * out.step, FN(times)(vload(e.p + (v + j) * e.step), f));
-    for (; v < FN(vectors)(layout, n); v++)
-        FN(put)(layout, out, v, n, FN(times)(FN(get)(layout, e, v, n, 0), f));
+    SG_EACH(layout, n, 4, {
+        FN(write)(layout, full, out, v, n, FN(times)(FN(read)(layout, full, e, v, n, 0), f));
+    });
 }
 
-/* out = e g 2^-HEADROOM over a row whose blocks have the M of Ms: e is relative to them, g to row_M. */
-SG_NOINLINE void FN(scale_row)(int layout, FN(view) e, ptrdiff_t n, const vreal *Ms, vreal row_M, wide g) {
+/* out = e f of a tile; out may be e. */
+SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, ptrdiff_t n, FN(factor) f) {
+    if (layout != LAYOUT_ACROSS) {
+        FN(scale_block)(layout, e, out, n, f);
+        return;
+    }
+    const FN(lanes) pre = FN(lanes_of)(f.pre), hi = FN(lanes_of)(f.hi), lo = FN(lanes_of)(f.lo);
+    for (int r = 0; r < t->rows; r++) {
+        const FN(factor) one = {FN(spread)(layout, &pre, r), FN(spread)(layout, &hi, r), FN(spread)(layout, &lo, r),
+                                f.plain};
+        FN(scale_block)(layout, FN(row_of)(e, r), FN(row_of)(out, r), n, one);
+    }
+}
+
+/* out = e g 2^-HEADROOM over rows whose blocks have the M of Ms: e is relative to them, g to row_M. */
+SG_INLINE void FN(scale_rows)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const vreal *Ms,
+                              vreal row_M, wide g) {
+    const ptrdiff_t n = t->n;
+    if (n <= BLOCK_N) {
+        FN(scale_tile)(layout, t, e, out, n, FN(factor_of)(g, vset1(-HEADROOM)));
+        return;
+    }
     for (ptrdiff_t b = 0; b < n; b += BLOCK_N) {
         const ptrdiff_t m = n - b < BLOCK_N ? n - b : BLOCK_N;
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b / VL : b;
-        FN(view) eb = {e.p + v * e.step, e.step};
-        vreal d = n > BLOCK_N ? vsub(Ms[b / BLOCK_N], row_M) : vset1(0);
-        FN(scale_block)(layout, eb, eb, m, FN(factor_of)(g, vsub(d, vset1(HEADROOM))));
+        const FN(view) eb = {e.p + v * e.step, e.step, e.row}, ob = {out.p + v * out.step, out.step, out.row};
+        FN(scale_tile)(layout, t, eb, ob, m, FN(factor_of)(g, vsub(vsub(Ms[b / BLOCK_N], row_M), vset1(HEADROOM))));
     }
 }
 
 /* 2^HEADROOM / sum, near 1: the sum of the terms without their scale. */
-SG_NOINLINE wide FN(inverse)(wide sum) {
-    return FN(wide_div)(FN(wide_set1)(1, 0), FN(wide_ldexp)(sum, vset1(-HEADROOM)));
+SG_BODY wide FN(inverse)(wide sum) {
+    return FN(wide_inverse)(FN(wide_ldexp)(sum, vset1(-HEADROOM)));
 }

@@ -2,9 +2,11 @@
  * themselves if they are wanted. Every function of logits starts here. Included once per dtype, no
  * include guard.
  *
- * With M the integer of exp.h, all terms are e_i = exp(x_i) 2^-M. The sum leaves out the first maximum k: `others` is
- * the sum over i != k of e_i, `top` is e_k. Their sum has no cancellation, and log(sum / top) = log1p(others / top)
- * keeps the digits of a tiny `others`. Each block has an M of its own; merging scales by powers of two, exactly. */
+ * With M the integer of exp.h, all terms are e_i = exp(x_i) 2^-M. For logarithms and gradients the sum leaves out one
+ * maximum k: `others` is the sum over i != k of e_i, `top` is e_k. Their sum has no cancellation, and
+ * log(sum / top) = log1p(others / top) keeps the digits of a tiny `others`. Its sum is relative to the second largest
+ * logit, so that it has all its digits however far below the maximum it is. Each block has an M of its own; merging
+ * scales by powers of two, exactly. */
 
 typedef struct {
     vreal max;    /* of the logits used: after `offset` was taken off */
@@ -13,101 +15,131 @@ typedef struct {
     wide others, top;
 } FN(stats);
 
-/* The maximum of a row across the lanes, in every lane; NaN is passed over, -inf if there is nothing else. */
-SG_NOINLINE vreal FN(max_across)(FN(view) x, ptrdiff_t n) {
+/* The largest value of each row and the next one, which is the same in case of a tie. NaN is passed over, -inf if there
+ * is nothing else. */
+typedef struct { vreal max, second; } FN(largest);
+
+SG_INLINE FN(largest) FN(larger)(int mode, FN(largest) a, FN(largest) b) {
+    if (mode == SG_WITHOUT_MAX) a.second = vmax(vmax(a.second, b.second), vmin(a.max, b.max));
+    a.max = vmax(a.max, b.max);
+    return a;
+}
+SG_INLINE void FN(look)(int mode, FN(largest) *m, vreal a) {
+    if (mode == SG_WITHOUT_MAX) m->second = vmax(vmin(a, m->max), m->second);
+    m->max = vmax(a, m->max);
+}
+SG_INLINE FN(largest) FN(largest_lanes)(int mode, FN(view) x, ptrdiff_t n) {
     const vreal none = vset1(-REAL_INF);
-    vreal m[4] = {none, none, none, none};
-    SG_EACH(LAYOUT_ACROSS, n, 4, { m[l] = vmax(FN(read)(LAYOUT_ACROSS, full, x, v, n, -REAL_INF), m[l]); });
-    m[0] = vmax(vmax(m[0], m[1]), vmax(m[2], m[3]));
-    for (int k = VL / 2; k > 0; k /= 2) m[0] = vmax(m[0], vxor(m[0], k));
+    FN(largest) m[4] = {{none, none}, {none, none}, {none, none}, {none, none}};
+    SG_EACH(LAYOUT_SHORT, n, 4, { FN(look)(mode, &m[l], FN(read)(LAYOUT_SHORT, full, x, v, n, 0)); });
+    return FN(larger)(mode, FN(larger)(mode, m[0], m[1]), FN(larger)(mode, m[2], m[3]));
+}
+/* Across: of one row, in every lane. */
+SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
+    const vreal none = vset1(-REAL_INF);
+    FN(largest) m[4] = {{none, none}, {none, none}, {none, none}, {none, none}};
+    SG_EACH(LAYOUT_ACROSS, n, 4, { FN(look)(mode, &m[l], FN(read)(LAYOUT_ACROSS, full, x, v, n, -REAL_INF)); });
+    m[0] = FN(larger)(mode, FN(larger)(mode, m[0], m[1]), FN(larger)(mode, m[2], m[3]));
+    for (int k = VL / 2; k > 0; k /= 2) {
+        FN(largest) other = {vxor(m[0].max, k), vxor(m[0].second, k)};
+        m[0] = FN(larger)(mode, m[0], other);
+    }
     return m[0];
 }
-/* The same of rows in lanes; the second also finds the class of the first maximum, -1 for none. */
-SG_NOINLINE vreal FN(max_lanes)(FN(view) x, ptrdiff_t n) {
-    vreal m = vset1(-REAL_INF);
-    for (ptrdiff_t i = 0; i < n; i++) m = vmax(vload(x.p + i * x.step), m);
-    return m;
-}
-SG_NOINLINE vreal FN(max_lanes_first)(FN(view) x, ptrdiff_t n, vreal *first) {
-    vreal m = vset1(-REAL_INF), at = vset1(-1), index = vset1(0);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        vreal a = vload(x.p + i * x.step);
-        at = vselect(vlt(m, a), index, at);
-        m = vmax(a, m);
-        index = vadd(index, vset1(1));
+SG_INLINE FN(largest) FN(largest_of)(int layout, int mode, const FN(tile) *t, FN(view) x, ptrdiff_t n) {
+    if (layout != LAYOUT_ACROSS) return FN(largest_lanes)(mode, x, n);
+    if (t->rows == 1) return FN(largest_across)(mode, x, n);
+    FN(lanes) max, second;
+    for (int r = 0; r < t->rows; r++) { /* each fills the lanes behind it too */
+        FN(largest) m = FN(largest_across)(mode, FN(row_of)(x, r), n);
+        vstore(max.lane + r, m.max);
+        vstore(second.lane + r, m.second);
     }
-    *first = at;
-    return m;
+    return (FN(largest)){vload(max.lane), vload(second.lane)};
+}
+/* The maximum alone, of a tile with one row across. */
+SG_NOINLINE vreal FN(max_across)(FN(view) x, ptrdiff_t n) {
+    return FN(largest_across)(SG_WITH_ALL, x, n).max;
 }
 SG_INLINE vreal FN(max_of)(int layout, FN(view) x, ptrdiff_t n) {
-    return layout == LAYOUT_ACROSS ? FN(max_across)(x, n) : FN(max_lanes)(x, n);
+    return layout == LAYOUT_ACROSS ? FN(max_across)(x, n) : FN(largest_lanes)(SG_WITH_ALL, x, n).max;
 }
 
-/* Across: the first class of value `max`, or -1. */
-SG_NOINLINE ptrdiff_t FN(find)(FN(view) x, ptrdiff_t n, vreal max) {
-    for (ptrdiff_t v = 0; v * VL < n; v++) {
-        vmask hit = veq(FN(get)(LAYOUT_ACROSS, x, v, n, -REAL_INF), max);
-        if (many(hit)) {
-            ptrdiff_t k = v * VL + mfirst(hit);
-            return k < n ? k : -1;
+/* What the terms of a row, or of the rows in lanes, are computed with. */
+typedef struct {
+    FN(limits) limits;
+    vreal second, anchor;
+    ptrdiff_t ahead; /* where the next tile's logits lie beside these */
+} FN(plan);
+
+/* The terms of u vectors, a literal: e = scale (1 + frac), rounded, to memory if they are wanted; and to the sum. Without
+ * the maximum a kept term is passed over where it is the one maximum; if no terms are kept, the maximum counts as if
+ * it were the second largest, one operation instead of three. */
+SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
+                             ptrdiff_t n, const FN(plan) *p, FN(sum) *total) {
+    vreal scale[SG_SIDE_BY_SIDE], frac[SG_SIDE_BY_SIDE], term[SG_SIDE_BY_SIDE], a[SG_SIDE_BY_SIDE];
+    vmask others[SG_SIDE_BY_SIDE];
+    SG_UNROLL(j, u) a[j] = FN(read)(layout, full, x, v + j, n, -REAL_INF);
+    if (layout == LAYOUT_ACROSS) SG_UNROLL(j, u) SG_PREFETCH(x.p + (v + j) * x.step + p->ahead);
+    if (mode == SG_WITHOUT_MAX && keep) SG_UNROLL(j, u) others[j] = vnlt(p->second, a[j]);
+    if (mode == SG_WITHOUT_MAX && !keep) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
+    FN(exp_vectors)(u, a, p->limits, scale, frac);
+    SG_UNROLL(j, u) term[j] = vfma(scale[j], frac[j], scale[j]);
+    if (keep) SG_UNROLL(j, u) FN(write)(layout, full, e, v + j, n, term[j]);
+    SG_UNROLL(j, u) {
+        if (mode == SG_WITHOUT_MAX && keep) FN(sum_add_if)(total, others[j], scale[j], frac[j], term[j]);
+        else FN(sum_add)(total, scale[j], frac[j], term[j]);
+    }
+}
+
+/* A block of n <= BLOCK_N classes: the sum of its terms. */
+SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n,
+                             const FN(plan) *p) {
+    const int u = SG_SIDE_BY_SIDE;
+    const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, vectors = FN(vectors)(layout, n);
+    wide total = FN(zero)();
+    for (ptrdiff_t v = 0; v < vectors;) {
+        const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors, stop = end < full ? end : full;
+        const int count = (int)(end - v);
+        FN(sum) s = FN(sum_begin)(p->anchor, count);
+        for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, x, e, v, n, p, &s);
+        for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, x, e, v, n, p, &s);
+        if (layout == LAYOUT_ACROSS && v < end) {
+            FN(add_terms)(1, layout, 0, keep, mode, x, e, v, n, p, &s);
+            v++;
         }
+        total = FN(sum_join)(total, FN(sum_total)(&s, count));
     }
-    return -1;
+    return FN(sum_close)(layout == LAYOUT_ACROSS, total);
+}
+SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
+                           ptrdiff_t n, const FN(plan) *p) {
+    if (layout != LAYOUT_ACROSS || t->rows == 1) return FN(sum_terms)(layout, keep, mode, x, e, n, p);
+    const FN(lanes) low = FN(lanes_of)(p->limits.low), bits = FN(lanes_of)(p->limits.bits),
+                    second = FN(lanes_of)(p->second), anchor = FN(lanes_of)(p->anchor);
+    double hi[2 * VL], lo[2 * VL];
+    for (int r = 0; r < t->rows; r++) { /* each fills the lanes behind it too */
+        const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &bits, r), p->limits.M},
+                              FN(spread)(layout, &second, r),
+                              FN(spread)(layout, &anchor, r),
+                              p->ahead};
+        FN(wide_store)(FN(sum_terms)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), n, &one), hi + r, lo + r);
+    }
+    return FN(wide_load)(hi, lo);
 }
 
-/* The term of one vector: e = scale (1 + frac), rounded, to memory if it is wanted; e and its rounding error to the
- * sum, but for the lanes of `skip`. */
-SG_BODY void FN(add_term)(int layout, int full, int keep, FN(view) x, FN(view) e, ptrdiff_t v, ptrdiff_t n,
-                          FN(limits) k, int with_skip, vreal skip, FN(sum) *total) {
+/* The term of one number a lane, wide; and as a sum sees it. */
+SG_BODY wide FN(wide_term)(vreal x, FN(limits) k) {
     vreal scale, frac;
-    FN(exp_terms)(FN(read)(layout, full, x, v, n, -REAL_INF), k, &scale, &frac);
-    vreal term = vfma(scale, frac, scale);
-    vreal rest = vfma(scale, frac, vsub(scale, term));
-    if (keep) FN(write)(layout, full, e, v, n, term);
-    if (with_skip) {
-        vreal here = vset1((real)(layout == LAYOUT_ACROSS ? v * VL : v));
-        if (layout == LAYOUT_ACROSS) here = vadd(here, viota());
-        vmask out = veq(here, skip);
-        term = vselect(out, vset1(0), term);
-        rest = vselect(out, vset1(0), rest);
-    }
-    FN(sum_add)(total, term, rest);
-}
-
-/* A block of n <= BLOCK_N classes: the sum of its terms; SG_WITHOUT_MAX: without class `skip` of each
- * lane's row (across: of the one row, also given as an integer; -1: none). */
-SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n, FN(limits) k,
-                           vreal skip, ptrdiff_t skip_across) {
-    const int phases = FN(phases)(layout);
-    const ptrdiff_t lanes = layout == LAYOUT_ACROSS ? VL : 1; /* classes a vector */
-    const int skipping = mode == SG_WITHOUT_MAX;
-    wide total[VL];
-    for (int l = 0; l < phases; l++) {
-        FN(sum) running = FN(sum_zero)();
-        ptrdiff_t v = l;
-        for (; (v + 3 * phases + 1) * lanes <= n; v += 4 * phases) {
-            if (skipping && (layout != LAYOUT_ACROSS || (size_t)(skip_across - v * lanes) < 4 * VL))
-                for (int j = 0; j < 4; j++)
-                    FN(add_term)(layout, 1, keep, x, e, v + j * phases, n, k, 1, skip, &running);
-            else
-                for (int j = 0; j < 4; j++)
-                    FN(add_term)(layout, 1, keep, x, e, v + j * phases, n, k, 0, skip, &running);
-        }
-        for (; v * lanes < n; v += phases)
-            FN(add_term)(layout, 0, keep, x, e, v, n, k, skipping, skip, &running);
-        total[l] = FN(sum_total)(running);
-    }
-    return FN(fold)(layout, total);
-}
-
-/* The term of one number a lane, wide. */
-SG_NOINLINE wide FN(wide_term)(vreal x, FN(limits) k) {
-    vreal scale, frac;
-    FN(sum) one = FN(sum_zero)();
     FN(exp_terms)(x, k, &scale, &frac);
-    vreal term = vfma(scale, frac, scale);
-    FN(sum_add)(&one, term, vfma(scale, frac, vsub(scale, term)));
-    return FN(sum_total)(one);
+    return FN(wide_fma)(FN(wide_of)(scale), scale, frac);
+}
+SG_BODY wide FN(summed_term)(vreal x, const FN(plan) *p) {
+    vreal scale, frac;
+    FN(sum) one = FN(sum_begin)(p->anchor, 1);
+    FN(exp_terms)(x, p->limits, &scale, &frac);
+    FN(sum_add)(&one, scale, frac, vfma(scale, frac, scale));
+    return FN(sum_close)(0, FN(sum_total)(&one, 1));
 }
 
 /* Two blocks, or the row so far and its next block. */
@@ -129,7 +161,7 @@ SG_INLINE vmask FN(is_far)(vreal max) {
 }
 
 /* Far rows become x - max, exact where the exponential is not 0; their maxima 0, infinite ones too. */
-SG_INLINE void FN(shift_far)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, vreal max) {
+SG_NOINLINE void FN(shift_far)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, vreal max) {
     vmask far = FN(is_far)(max);
     for (ptrdiff_t v = 0; v < FN(vectors)(layout, n); v++) {
         vreal a = FN(get)(layout, x, v, n, 0);
@@ -138,24 +170,23 @@ SG_INLINE void FN(shift_far)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, v
     }
 }
 
-/* Across, for what keeps nothing of a row: its logits block by block, as they stand, or in a buffer of one block.
+/* One row across, for what keeps nothing of it: its logits block by block, as they stand, or in a buffer of one block.
  * `offset` is the maximum of a far row, otherwise 0. */
-SG_NOINLINE FN(view) FN(logits_block)(const FN(tile) *t, ptrdiff_t b, ptrdiff_t n, vreal offset) {
+SG_NOINLINE FN(view) FN(logits_block)(const FN(tile) *t, FN(view) buffer, ptrdiff_t b, ptrdiff_t n, vreal offset) {
     const sg_array *a = &t->call->x;
-    const real *p = FN(row_start)(t->call, a, t->row) + b * a->axis;
+    const real *p = FN(row_start)(t, a, 0) + b * a->axis;
     const int far = many(FN(is_far)(offset));
-    if (a->axis == 1 && t->call->temperature == 1 && !far) return (FN(view)){(real *)p, VL};
-    const FN(view) block = {FN(row_buffer)(t, 0), VL};
-    for (ptrdiff_t i = 0; i < n; i++) block.p[i] = p[i * a->axis];
-    if (t->call->temperature != 1) FN(divide)(LAYOUT_ACROSS, block, block, n, (real)t->call->temperature);
-    if (far) FN(shift_far)(LAYOUT_ACROSS, block, block, n, offset);
-    return block;
+    if (a->axis == 1 && t->call->temperature == 1 && !far) return (FN(view)){(real *)p, VL, 0};
+    for (ptrdiff_t i = 0; i < n; i++) buffer.p[i] = p[i * a->axis];
+    if (t->call->temperature != 1) FN(divide)(LAYOUT_ACROSS, buffer, buffer, n, (real)t->call->temperature);
+    if (far) FN(shift_far)(LAYOUT_ACROSS, buffer, buffer, n, offset);
+    return buffer;
 }
-SG_NOINLINE vreal FN(max_by_block)(const FN(tile) *t) {
+SG_NOINLINE vreal FN(max_by_block)(const FN(tile) *t, FN(view) buffer) {
     vreal max = vset1(-REAL_INF);
     for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
         const ptrdiff_t n = t->n - b < BLOCK_N ? t->n - b : BLOCK_N;
-        max = vmax(FN(max_across)(FN(logits_block)(t, b, n, vset1(0)), n), max);
+        max = vmax(FN(max_across)(FN(logits_block)(t, buffer, b, n, vset1(0)), n), max);
     }
     return max;
 }
@@ -169,59 +200,59 @@ SG_NOINLINE void FN(use_shifted)(int layout, FN(view) *x, FN(view) to, ptrdiff_t
 }
 
 /* One block's statistics, and its terms to e. */
-SG_INLINE void FN(block_stats)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n, vreal max,
-                               vreal first, FN(stats) *block) {
-    ptrdiff_t k = -1;
-    if (layout == LAYOUT_ACROSS && mode == SG_WITHOUT_MAX) {
-        k = FN(find)(x, n, max);
-        first = vset1((real)k);
-    }
-    FN(limits) limits = FN(limits_of)(max);
-    block->max = max;
-    block->M = limits.M;
-    block->others = FN(exp_sum)(layout, keep, mode, x, e, n, limits, first, k);
+SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
+                               ptrdiff_t n, FN(largest) m, FN(stats) *block) {
+    FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM), t->rows * x.row};
+    if (mode == SG_WITHOUT_MAX) p.anchor = FN(anchor_of)(m.second, p.limits);
+    block->max = m.max;
+    block->M = p.limits.M;
+    block->others = FN(exp_sum)(layout, keep, mode, t, x, e, n, &p);
     block->top = FN(zero)();
-    if (mode == SG_WITHOUT_MAX) block->top = FN(wide_term)(max, limits);
+    if (mode != SG_WITHOUT_MAX) return;
+    /* the second largest in the place of the maximum, or one of two equal maxima */
+    wide less = FN(wide_sub)(block->others, FN(summed_term)(m.second, &p));
+    block->others = keep ? FN(wide_select)(vlt(m.second, m.max), block->others, less) : less;
+    block->top = FN(wide_term)(m.max, p.limits);
 }
 
-/* The statistics of a tile. Where a row is far, x becomes the view of the logits used, in `far_to`; across and with
- * nothing kept that may be absent: then x is not used, and the row is read block by block. With `keep` the terms go to
+/* The statistics of a tile. Where a row is far, x becomes the view of the logits used, in `far_to`. If nothing is kept
+ * and x.p is NULL one row across is read block by block, and `far_to` holds a block. With `keep` the terms go to
  * e, which may be x, and the M of block b to Ms[b]. The row's maximum alone decides whether it is far: a block that
- * shows it starts the row again. Not for far rows in the long layout: then returns 0, x is as it was. */
-SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, const FN(tile) *t, FN(view) *x, FN(view) e,
-                               FN(view) far_to, vreal *Ms, FN(stats) *row) {
+ * shows it starts the row again. Not for far rows of a tile that the other rows cannot leave (several across, or
+ * long): then returns 0, nothing is written. */
+SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN(view) *x, FN(view) e,
+                           FN(view) far_to, vreal *Ms, FN(stats) *row) {
     const ptrdiff_t n = t->n;
-    const int by_block = layout == LAYOUT_ACROSS && !keep && !far_to.p;
-    vreal first = vset1(-1);
+    const int by_block = layout == LAYOUT_ACROSS && !keep && !x->p;
+    const int fixed = layout == LAYOUT_LONG || (layout == LAYOUT_ACROSS && t->rows > 1);
     row->offset = vset1(0);
     if (n > BLOCK_N && keep && e.p == x->p) {
         /* in place the terms of a block replace its logits: no starting again, so look first */
         vreal max = FN(max_of)(layout, *x, n);
         if (SG_UNLIKELY(many(FN(is_far)(max)))) {
-            if (layout == LAYOUT_LONG) return 0;
+            if (fixed) return 0;
             FN(use_shifted)(layout, x, far_to, n, max, row);
         }
     }
     for (ptrdiff_t b = 0; b < n; b += BLOCK_N) {
         const ptrdiff_t m = n - b < BLOCK_N ? n - b : BLOCK_N;
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b / VL : b;
-        FN(view) xb = {x->p, x->step}, eb = {e.p, e.step};
-        if (by_block) xb = FN(logits_block)(t, b, m, row->offset);
+        FN(view) xb = *x, eb = e;
+        if (by_block) xb = FN(logits_block)(t, far_to, b, m, row->offset);
         else xb.p += v * x->step;
         if (keep) eb.p += v * e.step;
         FN(stats) block;
-        vreal max = layout != LAYOUT_ACROSS && mode == SG_WITHOUT_MAX ? FN(max_lanes_first)(xb, m, &first)
-                                                                      : FN(max_of)(layout, xb, m);
-        vmask far = vlt(vset1(REAL_FAR), max);
-        if (b + m == n) far = mor(far, FN(is_far)(b == 0 ? max : vmax(max, row->max)));
+        FN(largest) most = FN(largest_of)(layout, mode, t, xb, m);
+        vmask far = vlt(vset1(REAL_FAR), most.max);
+        if (b + m == n) far = mor(far, FN(is_far)(b == 0 ? most.max : vmax(most.max, row->max)));
         if (SG_UNLIKELY(many(far))) {
-            if (layout == LAYOUT_LONG) return 0;
-            if (by_block) row->offset = FN(max_by_block)(t);
+            if (fixed) return 0;
+            if (by_block) row->offset = FN(max_by_block)(t, far_to);
             else FN(use_shifted)(layout, x, far_to, n, FN(max_of)(layout, *x, n), row);
             b = -BLOCK_N;
             continue;
         }
-        FN(block_stats)(layout, keep, mode, xb, eb, m, max, first, &block);
+        FN(block_stats)(layout, keep, mode, t, xb, eb, m, most, &block);
         if (keep && n > BLOCK_N) Ms[b / BLOCK_N] = block.M;
         if (b == 0) {
             row->max = block.max;
@@ -238,9 +269,9 @@ SG_INLINE int FN(stats_inline)(int layout, int keep, int mode, const FN(tile) *t
 /* The instances: what is kept, and which sum; each once, whatever kernel asks. */
 #define STATS_PARAMETERS \
     const FN(tile) *t, FN(view) *x, FN(view) e, FN(view) far_to, vreal *Ms, FN(stats) *row
-#define STATS_INSTANCE(name, layout, keep, mode)                               \
-    SG_NOINLINE int FN(name)(STATS_PARAMETERS) {                               \
-        return FN(stats_inline)(layout, keep, mode, t, x, e, far_to, Ms, row); \
+#define STATS_INSTANCE(name, layout, keep, mode)                           \
+    SG_NOINLINE int FN(name)(STATS_PARAMETERS) {                           \
+        return FN(stats_of)(layout, keep, mode, t, x, e, far_to, Ms, row); \
     }
 STATS_INSTANCE(softmax_stats_across, LAYOUT_ACROSS, 1, SG_WITH_ALL)
 STATS_INSTANCE(softmax_stats_short, LAYOUT_SHORT, 1, SG_WITH_ALL)

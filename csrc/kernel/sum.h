@@ -1,14 +1,14 @@
-/* sum.h - the summation order, one for every path. Included once per dtype, no include guard.
+/* sum.h - the order of summation. Included once per dtype, no include guard.
  *
- * The classes of a row are cut into blocks of BLOCK_N; blocks are merged left to right (stats.h). In a block,
- * class i belongs to lane i mod L, L = VL, or 1 in rows of n <= SHORT_N classes. Each lane adds its classes one after the
- * other to a running sum of more precision; lanes are folded by halves: l with l + L/2, then L/4, ...
+ * Sums of exponentials have none: they are exact, in fixed point (math/wide_f32.h, wide_f64.h), so that any layout, any
+ * number of rows at a time and any instruction set give the same bits. What they are relative to is fixed: the
+ * largest term of a block. The classes of a row are cut into blocks of BLOCK_N, which are merged left to right (stats.h).
  *
- * Across, a lane of the vector is such a lane, and folding is by lane swaps. With rows in the lanes of the
- * vector, L = 1 is one running sum, L = VL is one after the other. All give the same bits.
- *
- * (Tried: adding four vectors in the dtype before the wide sum. It saves a quarter of the pass in L1 and costs
- * up to 2 ulp where one term dominates the four: 3.7 ULP in all.) */
+ * Sums of products with what the caller gives keep an order: class i belongs to lane i mod L, L = VL, or 1 in rows of
+ * n <= SHORT_N classes; each lane adds one term after the other in four chains, class i to chain (i / L) mod 4; the
+ * chains fold first, then the lanes by halves: l with l + L/2, then L/4, ... Across, a lane of the vector is
+ * such a lane, and folding is by lane swaps. With rows in the lanes, L = 1 is one running sum, L = VL is one
+ * after the other. All give the same bits. */
 
 SG_INLINE wide FN(zero)(void) { return FN(wide_set1)(0, 0); }
 
@@ -22,9 +22,6 @@ SG_INLINE wide FN(fold)(int layout, wide total[]) {
         for (int l = 0; l < half; l++) total[l] = FN(wide_add)(total[l], total[l + half]);
     return total[0];
 }
-
-/* Sums of products, which are exact or wide as they stand: lane l adds one term after the
- * other, in four chains for speed: class i to chain (i / L) mod 4; the chains fold first. */
 SG_INLINE int FN(chains)(int layout) { return 4 * FN(phases)(layout); }
 
 SG_BODY wide FN(fold_chains)(int layout, wide sum[]) {

@@ -1,27 +1,54 @@
 /* tile.h - tiles: cutting a call into them, reading arrays that are not vectors as they stand, writing
  * back. The only file that knows strides. Included once per dtype, no include guard. */
 
-/* A run of vectors: see layout.h. */
+/* A run of vectors: see layout.h. Across, row r starts at p + r row. */
 typedef struct {
     real *p;
-    ptrdiff_t step;
+    ptrdiff_t step, row;
 } FN(view);
 
-/* The rows [row, row + rows) of a call; rows is 1 across, at most VL in lanes. */
+/* The rows [row, row + rows) of a call, at most VL; the first is (o, i) of (outer, inner). */
 typedef struct {
     const sg_call *call;
-    ptrdiff_t n, row;
+    ptrdiff_t n, row, o, i;
     int rows, layout;
     int direct;    /* lanes: the rows are neighbours in one (n, inner) matrix */
-    char *scratch; /* across only */
+    char *scratch; /* rows of more than SHORT_N classes only */
 } FN(tile);
 
-/* A kernel on one tile; 0: not in this layout (LAYOUT_LONG only), and nothing is written. */
+/* A kernel on one tile; 0: not in this layout, and nothing is written: the rows go one by one, across. */
 typedef int FN(tile_kernel)(const FN(tile) *t);
 
-SG_INLINE real *FN(row_start)(const sg_call *c, const sg_array *a, ptrdiff_t row) {
-    if (c->inner == 1) return (real *)a->data + row * a->outer;
-    return (real *)a->data + row / c->inner * a->outer + row % c->inner * a->inner;
+SG_INLINE void FN(set_row)(FN(tile) *t, ptrdiff_t row) {
+    const ptrdiff_t inner = t->call->inner;
+    t->row = row;
+    t->o = inner == 1 ? row : row / inner;
+    t->i = row - t->o * inner;
+}
+/* Row `row` + r. */
+SG_INLINE real *FN(row_start)(const FN(tile) *t, const sg_array *a, int r) {
+    const ptrdiff_t inner = t->call->inner;
+    ptrdiff_t o = t->o, i = t->i + r;
+    if (inner == 1) o += r, i = 0;
+    else
+        while (i >= inner) o++, i -= inner;
+    return (real *)a->data + o * a->outer + i * a->inner;
+}
+
+/* In every layout lane l of a vector of one value a row belongs to row l. Across, with one row, every lane holds its
+ * value; otherwise lanes beyond the rows hold that of some row, or 0. */
+typedef struct { SG_ALIGN64 real lane[2 * VL]; } FN(lanes);
+
+SG_INLINE int FN(passes)(int layout, const FN(tile) *t) { return layout == LAYOUT_ACROSS ? t->rows : 1; }
+SG_INLINE FN(view) FN(row_of)(FN(view) x, int r) { return (FN(view)){x.p + r * x.row, x.step, x.row}; }
+/* Across, row r's value in every lane; in lanes the values as they are. */
+SG_INLINE FN(lanes) FN(lanes_of)(vreal a) {
+    FN(lanes) lanes;
+    vstore(lanes.lane, a);
+    return lanes;
+}
+SG_INLINE vreal FN(spread)(int layout, const FN(lanes) *a, int r) {
+    return layout == LAYOUT_ACROSS ? vset1(a->lane[r]) : vload(a->lane);
 }
 
 /* The scratch across: the M of each block, then rows. */
@@ -64,7 +91,7 @@ SG_INLINE ptrdiff_t FN(vectors)(int layout, ptrdiff_t n) {
 /* Whether the rows of a tile are equally far apart in `a`, and how far. */
 SG_INLINE int FN(rows_are_even)(const FN(tile) *t, const sg_array *a, ptrdiff_t *stride) {
     *stride = t->call->inner == 1 ? a->outer : a->inner;
-    return t->call->inner == 1 || t->row % t->call->inner + t->rows <= t->call->inner;
+    return t->call->inner == 1 || t->i + t->rows <= t->call->inner;
 }
 
 /* Rows of fewer classes than a transposed tile is wide, one behind the other: through a buffer, where what the tile
@@ -86,7 +113,7 @@ SG_INLINE void FN(pack_rows)(real *p, ptrdiff_t n, const vreal v[VTILE]) {
 SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *dst) {
     ptrdiff_t stride = 0, n = t->n;
     const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
-    const real *p = FN(row_start)(t->call, a, t->row);
+    const real *p = FN(row_start)(t, a, 0);
     if (even && n < VTILE && stride == n) {
         vreal v[VTILE];
         FN(unpack_rows)(p, n, v);
@@ -104,7 +131,7 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
     }
     for (int l = 0; l < VL; l++) {
         if (l < t->rows) {
-            p = FN(row_start)(t->call, a, t->row + l);
+            p = FN(row_start)(t, a, l);
             for (ptrdiff_t i = 0; i < n; i++) dst[i * VL + l] = p[i * a->axis];
         } else {
             for (ptrdiff_t i = 0; i < n; i++) dst[i * VL + l] = 0;
@@ -115,7 +142,7 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
 SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const real *src) {
     ptrdiff_t stride = 0, n = t->n;
     const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
-    real *p = FN(row_start)(t->call, a, t->row);
+    real *p = FN(row_start)(t, a, 0);
     if (even && n < VTILE && stride == n) {
         vreal v[VTILE];
         for (int k = 0; k < VTILE; k++) v[k] = vload(src + (k < n ? k : 0) * VL);
@@ -132,7 +159,7 @@ SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const r
         return;
     }
     for (int l = 0; l < t->rows; l++) {
-        p = FN(row_start)(t->call, a, t->row + l);
+        p = FN(row_start)(t, a, l);
         for (ptrdiff_t i = 0; i < n; i++) p[i * a->axis] = src[i * VL + l];
     }
 }
@@ -143,32 +170,50 @@ SG_INLINE int FN(is_direct)(int layout, const FN(tile) *t, const sg_array *a) {
     return layout == LAYOUT_LONG || (t->direct && a->inner == 1);
 }
 
-/* `a` as vectors: as it stands, or brought into `buffer`. */
-SG_NOINLINE FN(view) FN(open)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
-    if (FN(is_direct)(layout, t, a))
-        return (FN(view)){FN(row_start)(t->call, a, t->row), layout == LAYOUT_ACROSS ? VL : a->axis};
-    if (layout == LAYOUT_SHORT) {
+SG_INLINE FN(view) FN(stand)(int layout, const FN(tile) *t, const sg_array *a) {
+    const ptrdiff_t row = t->call->inner == 1 ? a->outer : a->inner;
+    return (FN(view)){FN(row_start)(t, a, 0), layout == LAYOUT_ACROSS ? VL : a->axis, row};
+}
+/* `a` as vectors: as it stands, or brought into `buffer`. Rows in lanes always are: where classes are a multiple of 4096
+ * bytes apart their lines share a set of the L1 cache, and would not stay there from pass to pass: (8, 21, 160, 160)
+ * took 3500 us, (8, 21, 160, 161) 2640. */
+SG_NOINLINE void FN(copy_row)(const FN(tile) *t, const sg_array *a, real *buffer) {
+    const real *p = FN(row_start)(t, a, 0);
+    for (ptrdiff_t i = 0; i < t->n; i++) buffer[i] = p[i * a->axis];
+}
+SG_INLINE FN(view) FN(open)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
+    if (layout != LAYOUT_SHORT && FN(is_direct)(layout, t, a)) return FN(stand)(layout, t, a);
+    if (layout != LAYOUT_SHORT) {
+        FN(copy_row)(t, a, buffer);
+    } else if (FN(is_direct)(layout, t, a)) {
+        const FN(view) x = FN(stand)(layout, t, a);
+        for (ptrdiff_t i = 0; i < t->n; i++) {
+            const real *p = x.p + i * x.step;
+            vstore(buffer + i * VL, vload(p));
+            SG_PREFETCH(p + 2 * VL);
+        }
+    } else {
         FN(gather_lanes)(t, a, buffer);
-    } else {
-        const real *p = FN(row_start)(t->call, a, t->row);
-        for (ptrdiff_t i = 0; i < t->n; i++) buffer[i] = p[i * a->axis];
     }
-    return (FN(view)){buffer, VL};
+    return (FN(view)){buffer, VL, 0};
 }
-/* Where to write the vectors of `a`: there, or in `buffer` until it is closed. */
-SG_NOINLINE FN(view) FN(open_out)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
-    if (FN(is_direct)(layout, t, a))
-        return (FN(view)){FN(row_start)(t->call, a, t->row), layout == LAYOUT_ACROSS ? VL : a->axis};
-    return (FN(view)){buffer, VL};
+/* Where to write the vectors of `a` at last: there, or in `buffer` until it is closed. */
+SG_INLINE FN(view) FN(open_out)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
+    if (FN(is_direct)(layout, t, a)) return FN(stand)(layout, t, a);
+    return (FN(view)){buffer, VL, 0};
 }
-SG_NOINLINE void FN(close_out)(int layout, const FN(tile) *t, const sg_array *a, FN(view) x) {
+/* Where to keep terms until then: rows in lanes stay in the buffer. */
+SG_INLINE FN(view) FN(open_terms)(int layout, FN(view) out, real *buffer) {
+    return layout == LAYOUT_SHORT ? (FN(view)){buffer, VL, 0} : out;
+}
+SG_NOINLINE void FN(write_back)(const FN(tile) *t, const sg_array *a, const real *src) {
+    real *p = FN(row_start)(t, a, 0);
+    for (ptrdiff_t i = 0; i < t->n; i++) p[i * a->axis] = src[i];
+}
+SG_INLINE void FN(close_out)(int layout, const FN(tile) *t, const sg_array *a, FN(view) x) {
     if (FN(is_direct)(layout, t, a)) return;
-    if (layout == LAYOUT_SHORT) {
-        FN(scatter_lanes)(t, a, x.p);
-    } else {
-        real *p = FN(row_start)(t->call, a, t->row);
-        for (ptrdiff_t i = 0; i < t->n; i++) p[i * a->axis] = x.p[i];
-    }
+    if (layout == LAYOUT_SHORT) FN(scatter_lanes)(t, a, x.p);
+    else FN(write_back)(t, a, x.p);
 }
 
 SG_NOINLINE void FN(divide)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, real by) {
@@ -176,76 +221,103 @@ SG_NOINLINE void FN(divide)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, re
         FN(put)(layout, to, v, n, vdiv(FN(get)(layout, x, v, n, 0), vset1(by)));
 }
 
-/* The logits of a tile: x, divided by the temperature into `to` where there is one. */
-SG_NOINLINE FN(view) FN(open_logits)(int layout, const FN(tile) *t, real *buffer, FN(view) to) {
+/* The logits of a tile: x, divided by the temperature into `to` where there is one (then one row across). */
+SG_INLINE FN(view) FN(open_logits)(int layout, const FN(tile) *t, real *buffer, FN(view) to) {
     FN(view) x = FN(open)(layout, t, &t->call->x, buffer);
     if (t->call->temperature == 1) return x;
     FN(divide)(layout, x, to, t->n, (real)t->call->temperature);
     return to;
 }
-/* For what keeps nothing of a row: across there is no view, see stats.h. */
+/* For what keeps nothing of a row: one row across is read block by block, and there is no view, see stats.h. */
 SG_INLINE FN(view) FN(open_logits_once)(int layout, const FN(tile) *t, FN(view) buffer) {
-    if (layout == LAYOUT_ACROSS) return (FN(view)){NULL, VL};
+    if (layout == LAYOUT_ACROSS && t->rows == 1) return (FN(view)){NULL, VL, 0};
     return FN(open_logits)(layout, t, buffer.p, buffer);
 }
 
-/* Rows of one value each: lane l belongs to row l; across, every lane holds the row's. */
-SG_NOINLINE vreal FN(get_rows)(int layout, const FN(tile) *t, const real *values) {
-    if (layout == LAYOUT_ACROSS) return vset1(values[t->row]);
+/* Rows of one value each, given by the caller. */
+SG_INLINE vreal FN(get_rows)(int layout, const FN(tile) *t, const real *values) {
+    if (layout == LAYOUT_ACROSS && t->rows == 1) return vset1(values[t->row]);
     return vload_n(values + t->row, t->rows, 0);
 }
-SG_NOINLINE void FN(put_rows)(int layout, const FN(tile) *t, const sg_array *a, vreal value) {
-    real lane[VL];
-    vstore(lane, value);
-    for (int l = 0; l < (layout == LAYOUT_ACROSS ? 1 : t->rows); l++)
-        *FN(row_start)(t->call, a, t->row + l) = lane[l];
+SG_INLINE void FN(put_rows)(const FN(tile) *t, const sg_array *a, vreal value) {
+    ptrdiff_t stride;
+    if (FN(rows_are_even)(t, a, &stride) && stride == 1) {
+        vstore_n(FN(row_start)(t, a, 0), value, t->rows);
+        return;
+    }
+    FN(lanes) lanes = FN(lanes_of)(value);
+    for (int r = 0; r < t->rows; r++) *FN(row_start)(t, a, r) = lanes.lane[r];
 }
 
 /* Cut rows [begin, end) into tiles. A long tile is read where it stands: every array that the call has
- * must offer it, and no temperature. Which tile a row is in does not change its bits. */
+ * must offer it, and no temperature. Several rows across go together where each array has them as they stand, and
+ * they are short enough to stay in L1 from pass to pass: then what is done once a row is done once for all of them.
+ * Which tile a row is in, and in which layout, does not change its bits; only sums of products (sum.h) need
+ * lanes for rows of n <= SHORT_N classes and one row across for others: `kind` says which kernels have them. */
 SG_INLINE int FN(can_be_long)(const sg_call *c) {
     return c->x.axis != 1 && c->x.inner == 1 && c->temperature == 1 && c->inner >= VL &&
            (!c->g.data || c->g.inner == 1) && (!c->out.data || c->out.inner == 1) &&
            (!c->hess.data || c->hess.inner == 1);
 }
-/* A long tile that needs what only the other layout has goes row by row. */
-SG_NOINLINE void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch,
-                               FN(tile_kernel) *across, FN(tile_kernel) *lanes) {
-    FN(tile) t = {.call = c, .n = c->n, .scratch = scratch};
-    const int any_long = FN(can_be_long)(c);
-    for (t.row = begin; t.row < end; t.row += t.rows) {
-        const ptrdiff_t left = end - t.row;
-        const ptrdiff_t neighbours = c->inner == 1 ? 1 : c->inner - t.row % c->inner;
-        if (c->n <= SHORT_N) {
-            const ptrdiff_t most = c->inner >= VL && neighbours < left ? neighbours : left;
-            t.layout = LAYOUT_SHORT;
-            t.rows = most < VL ? (int)most : VL;
-            t.direct = t.rows == VL && c->inner >= VL;
-            lanes(&t);
-            continue;
-        }
-        t.layout = LAYOUT_LONG;
-        t.rows = VL;
-        if (any_long && neighbours >= VL && left >= VL && lanes(&t)) continue;
-        FN(tile) one = t;
-        one.layout = LAYOUT_ACROSS;
-        one.rows = 1;
-        if (!any_long || neighbours < VL || left < VL) t.rows = 1;
-        for (int l = 0; l < t.rows; l++, one.row++) across(&one);
+SG_INLINE int FN(can_be_many)(const sg_call *c) {
+    return c->x.axis == 1 && c->temperature == 1 && c->n <= BLOCK_N && !c->g.data &&
+           (!c->out.data || c->out.axis == 1 || c->out.axis == 0) && !c->hess.data;
+}
+/* Whether few rows of few classes go across: a tile in lanes costs as much for one row as for VL. */
+SG_INLINE int FN(are_few)(ptrdiff_t rows, ptrdiff_t n) { return rows * (n / VL + SG_ROW_COST) <= n; }
+
+SG_NOINLINE void FN(row_by_row)(FN(tile) t, FN(tile_kernel) *across) {
+    const ptrdiff_t end = t.row + t.rows;
+    t.layout = LAYOUT_ACROSS;
+    t.rows = 1;
+    for (ptrdiff_t row = t.row; row < end; row++) {
+        FN(set_row)(&t, row);
+        across(&t);
     }
 }
 
-/* The buffer for staged vectors: on the stack for short tiles, a row of the scratch across. */
+static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch, int kind,
+                          FN(tile_kernel) *across, FN(tile_kernel) *lanes) {
+    FN(tile) t = {.call = c, .n = c->n, .scratch = scratch};
+    const int any_long = FN(can_be_long)(c), any_many = kind == SG_ANY_ORDER && FN(can_be_many)(c);
+    const ptrdiff_t most_across = any_many ? SG_TILE_BYTES / (c->n * (ptrdiff_t)sizeof(real)) : 1;
+    for (ptrdiff_t row = begin; row < end; row += t.rows) {
+        FN(set_row)(&t, row);
+        const ptrdiff_t left = end - row, neighbours = c->inner == 1 ? left : c->inner - t.i;
+        const ptrdiff_t even = neighbours < left ? neighbours : left;
+        int done;
+        if (c->n <= SHORT_N && !(any_many && FN(are_few)(left, c->n))) {
+            const ptrdiff_t most = c->inner >= VL ? even : left;
+            t.layout = LAYOUT_SHORT;
+            t.rows = most < VL ? (int)most : VL;
+            t.direct = t.rows == VL && c->inner >= VL;
+            done = lanes(&t);
+        } else if (any_long && even >= VL) {
+            t.layout = LAYOUT_LONG;
+            t.rows = VL;
+            done = lanes(&t);
+        } else {
+            const ptrdiff_t most = most_across < 1 ? 1 : even < most_across ? even : most_across;
+            t.layout = LAYOUT_ACROSS;
+            t.rows = most < VL ? (int)most : VL;
+            done = across(&t);
+        }
+        if (SG_UNLIKELY(!done)) FN(row_by_row)(t, across);
+    }
+}
+
+/* The buffer for staged vectors: on the stack for short rows, a row of the scratch for others. */
 #define TILE_BUFFER(name, which)                \
     SG_ALIGN64 real name##_short[SHORT_N * VL]; \
-    real *name = layout == LAYOUT_SHORT ? name##_short : FN(row_buffer)(t, which)
+    real *name = t->n <= SHORT_N ? name##_short : FN(row_buffer)(t, which)
 
 /* A kernel is its body on a tile, written for any layout; its instances across and in lanes; the walk. */
-#define BOTH_LAYOUTS(kernel)                                                                               \
+#define BOTH_LAYOUTS(kernel, kind)                                                                         \
     SG_NOINLINE int FN(kernel##_across)(const FN(tile) *t) { return FN(kernel##_tile)(LAYOUT_ACROSS, t); } \
     SG_NOINLINE int FN(kernel##_lanes)(const FN(tile) *t) {                                                \
-        return FN(kernel##_tile)(t->layout == LAYOUT_SHORT ? LAYOUT_SHORT : LAYOUT_LONG, t);               \
+        return t->layout == LAYOUT_SHORT ? FN(kernel##_tile)(LAYOUT_SHORT, t)                              \
+                                         : FN(kernel##_tile)(LAYOUT_LONG, t);                              \
     }                                                                                                      \
     static void FN(kernel)(const sg_call *call, ptrdiff_t begin, ptrdiff_t end, void *scratch) {           \
-        FN(for_tiles)(call, begin, end, scratch, FN(kernel##_across), FN(kernel##_lanes));                 \
+        FN(for_tiles)(call, begin, end, scratch, kind, FN(kernel##_across), FN(kernel##_lanes));           \
     }

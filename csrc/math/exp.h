@@ -3,9 +3,9 @@
  *
  *     n = rint(x log2(e)),  r = x - n ln2,  exp(x) = 2^n (1 + frac),  frac = r + r^2 q(r)
  *
- * high = x - n LN2_HI is exact: both are multiples of half an ulp of 1/2, and the difference is below 1/2. The
- * rest of r, -n LN2_LO, is added to r^2 q first, so that of frac only the last addition rounds (docs/numerics.md). The
- * maximum of the row enters as the integer M only: scaling by 2^(n - M) is exact. */
+ * x - n LN2_HI is exact: both are multiples of half an ulp of 1/2, and the difference is below 1/2. So r is
+ * rounded once, and frac once (docs/numerics.md). The maximum of the row enters as the integer M only: scaling
+ * by 2^(n - M) is exact. */
 
 /* What a maximum fixes for the terms beside it. */
 typedef struct {
@@ -29,13 +29,27 @@ SG_BODY FN(limits) FN(limits_of)(vreal max) {
     return k;
 }
 
-/* x <= max, NaN, or -inf. A NaN comes out as frac. */
+/* x <= max, NaN, or -inf; u vectors side by side, a literal. A NaN comes out as frac. */
+SG_INLINE void FN(exp_vectors)(int u, const vreal x[], FN(limits) k, vreal scale[], vreal frac[]) {
+    vreal a[SG_SIDE_BY_SIDE], n[SG_SIDE_BY_SIDE], t[SG_SIDE_BY_SIDE], q[SG_SIDE_BY_SIDE];
+    SG_UNROLL(j, u) a[j] = vmax(k.low, x[j]);
+    SG_UNROLL(j, u) t[j] = vfma(a[j], vset1(EXP_LOG2E), vset1(REAL_MAGIC));
+    SG_UNROLL(j, u) n[j] = vsub(t[j], vset1(REAL_MAGIC));
+    SG_UNROLL(j, u) scale[j] = vaddbits(vshift(t[j]), k.bits);
+    SG_UNROLL(j, u) a[j] = vfnma(n[j], vset1(EXP_LN2_HI), a[j]);
+    SG_UNROLL(j, u) a[j] = vfnma(n[j], vset1(EXP_LN2_LO), a[j]);
+    FN(exp_q)(u, a, q);
+    SG_UNROLL(j, u) frac[j] = vmul(a[j], a[j]);
+    SG_UNROLL(j, u) frac[j] = vfma(frac[j], q[j], a[j]);
+}
 SG_BODY void FN(exp_terms)(vreal x, FN(limits) k, vreal *scale, vreal *frac) {
-    x = vmax(k.low, x);
-    vreal t = vfma(x, vset1(EXP_LOG2E), vset1(REAL_MAGIC));
-    vreal n = vsub(t, vset1(REAL_MAGIC));
-    vreal high = vfnma(n, vset1(EXP_LN2_HI), x), low = vmul(n, vset1(EXP_LN2_LO));
-    vreal r = vsub(high, low);
-    *scale = vaddbits(vshift(t), k.bits);
-    *frac = vadd(high, vfnma(n, vset1(EXP_LN2_LO), vmul(vmul(r, r), FN(exp_q)(r))));
+    FN(exp_vectors)(1, &x, k, scale, frac);
+}
+
+/* The exponent of the largest of terms that are relative to k.M, whose arguments are at most `max`: what a sum of them
+ * is begun with (sum.h). */
+SG_BODY vreal FN(anchor_of)(vreal max, FN(limits) k) {
+    const vreal magic = vset1(REAL_MAGIC);
+    vreal n = vsub(vfma(vmax(vset1(-REAL_FAR), max), vset1(EXP_LOG2E), magic), magic);
+    return vmin(vset1(HEADROOM), vmax(vset1(LOWEST_ANCHOR), vsub(n, k.M)));
 }

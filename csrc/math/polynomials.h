@@ -1,26 +1,24 @@
-/* polynomials.h - q of exp.h and P of log.h, by Horner's rule: with four vectors in flight the latency of
- * the chain is hidden, and no other scheme needs fewer operations. Included once. */
+/* polynomials.h - q of exp.h and P of log.h, by Horner's rule: no other scheme needs fewer operations, and
+ * with a few vectors side by side (see exp.h) the latency of the chain is hidden. Included once. */
 #ifndef SG_POLYNOMIALS_H
 #define SG_POLYNOMIALS_H
 
-SG_INLINE vf32 exp_q_f32(vf32 r) {
-    vf32 q = vf32_set1(SG_F32_EXP_Q4);
-    q = vf32_fma(q, r, vf32_set1(SG_F32_EXP_Q3));
-    q = vf32_fma(q, r, vf32_set1(SG_F32_EXP_Q2));
-    q = vf32_fma(q, r, vf32_set1(SG_F32_EXP_Q1));
-    return vf32_fma(q, r, vf32_set1(SG_F32_EXP_Q0));
+SG_INLINE void exp_q_f32(int u, const vf32 r[], vf32 q[]) {
+    SG_UNROLL(j, u) q[j] = vf32_fma(vf32_set1(SG_F32_EXP_Q4), r[j], vf32_set1(SG_F32_EXP_Q3));
+    SG_UNROLL(j, u) q[j] = vf32_fma(q[j], r[j], vf32_set1(SG_F32_EXP_Q2));
+    SG_UNROLL(j, u) q[j] = vf32_fma(q[j], r[j], vf32_set1(SG_F32_EXP_Q1));
+    SG_UNROLL(j, u) q[j] = vf32_fma(q[j], r[j], vf32_set1(SG_F32_EXP_Q0));
 }
-SG_INLINE vf64 exp_q_f64(vf64 r) {
-    vf64 q = vf64_set1(SG_F64_EXP_Q9);
-    q = vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q8));
-    q = vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q7));
-    q = vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q6));
-    q = vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q5));
-    q = vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q4));
-    q = vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q3));
-    q = vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q2));
-    q = vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q1));
-    return vf64_fma(q, r, vf64_set1(SG_F64_EXP_Q0));
+SG_INLINE void exp_q_f64(int u, const vf64 r[], vf64 q[]) {
+    SG_UNROLL(j, u) q[j] = vf64_fma(vf64_set1(SG_F64_EXP_Q9), r[j], vf64_set1(SG_F64_EXP_Q8));
+    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q7));
+    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q6));
+    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q5));
+    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q4));
+    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q3));
+    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q2));
+    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q1));
+    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q0));
 }
 
 SG_INLINE vf32 log_p_f32(vf32 v) {

@@ -22,26 +22,80 @@ SG_BODY wide_f32 wide_mul_f32(wide_f32 x, wide_f32 y) {
 SG_BODY wide_f32 wide_div_f32(wide_f32 x, wide_f32 y) {
     return (wide_f32){vf64_div(x.a, y.a), vf64_div(x.b, y.b)};
 }
+/* 1 / x for |x| in [2^-120, 2^120], to 2^-46: a division in float and one step of Newton's. (A division in double takes
+ * two instructions a vector, of twice the time each.) */
+SG_BODY wide_f32 wide_inverse_f32(wide_f32 x) {
+    const vf64 one = vf64_set1(1);
+    const vf32 y = vf32_div(vf32_set1(1), vf32_narrow(x.a, x.b));
+    const vf64 a = vf32_low(y), b = vf32_high(y);
+    return (wide_f32){vf64_fma(a, vf64_fnma(a, x.a, one), a), vf64_fma(b, vf64_fnma(b, x.b, one), b)};
+}
 SG_BODY wide_f32 wide_select_f32(mf32 m, wide_f32 x, wide_f32 y) {
     return (wide_f32){vf64_select(mf32_low(m), x.a, y.a), vf64_select(mf32_high(m), x.b, y.b)};
 }
 
-/* A running sum of terms e + rest, rest below half an ulp of e: of the first in double, of the second in float, where
- * its errors are below 2^-40 of the sum. */
-typedef struct {
-    vf64 a, b;
-    vf32 rest;
-} sum_f32;
+/* The sum of the lanes, in every lane. */
+SG_BODY wide_f32 wide_fold_lanes_f32(wide_f32 x) {
+    vf64 s = vf64_add(x.a, x.b);
+    s = vf64_add(s, vf64_xor(s, 4));
+    s = vf64_add(s, vf64_xor(s, 2));
+    s = vf64_add(s, vf64_xor(s, 1));
+    return (wide_f32){s, s};
+}
 
-SG_INLINE sum_f32 sum_zero_f32(void) { return (sum_f32){vf64_set1(0), vf64_set1(0), vf32_set1(0)}; }
-SG_INLINE void sum_add_f32(sum_f32 *s, vf32 e, vf32 rest) {
-    s->a = vf64_add(s->a, vf32_low(e));
-    s->b = vf64_add(s->b, vf32_high(e));
-    s->rest = vf32_add(s->rest, rest);
+/* An exact running sum of terms e = scale (1 + frac), 0 <= e < 1.42 2^a, at most SUM_GROUP_F32 of them a lane: a fixed-point
+ * number, so that no order of addition changes a bit (kernel/sum.h says what that is good for). Two constants cut a term
+ * in two, and the bits of what they give are added as integers:
+ *
+ *     big + e      big = 2^(a+1):               e rounded to a multiple of 2^(a-22), `ints` of them
+ *     middle + r   middle = (1 + 2^-5) 2^(a-17): r, what is left of e, to a multiple of 2^(a-40), `rests` of them
+ *
+ * |r| <= 1.5 2^(a-23), so that neither leaves its binade. The second rounding is the one error: 2^-41.5 of the largest
+ * term for each term. (A running float sum of the r would save two operations, but its ties would depend on the order.)
+ * Integers know no NaN: `poison` does. */
+enum { SUM_GROUP_F32 = 256 };
+typedef struct { vf32 big, middle, ints, rests, poison; } sum_f32;
+
+/* `count` terms will be added in each lane; the exponents of the constants, as often, are taken off beforehand, modulo
+ * 2^32. */
+SG_INLINE sum_f32 sum_begin_f32(vf32 a, int count) {
+    const vf32 magic = vf32_set1(0x1.8p23F), n = vf32_set1((float)count);
+    const vf32 big = vf32_add(a, vf32_set1(127 + 1)), middle = vf32_add(a, vf32_set1(127 - 17));
+    sum_f32 s;
+    s.big = vf32_shift(vf32_add(magic, big));
+    s.middle = vf32_mul(vf32_shift(vf32_add(magic, middle)), vf32_set1(1 + 0x1p-5F));
+    s.ints = vf32_shift(vf32_fnma(big, n, magic));
+    s.rests = vf32_shift(vf32_fnma(middle, n, magic));
+    s.poison = vf32_set1(0);
+    return s;
 }
-SG_INLINE wide_f32 sum_total_f32(sum_f32 s) {
-    return (wide_f32){vf64_add(s.a, vf32_low(s.rest)), vf64_add(s.b, vf32_high(s.rest))};
+/* e is fl(scale (1 + frac)). scale - upper is exact: both are multiples of the smaller of their units. */
+SG_INLINE void sum_add_f32(sum_f32 *s, vf32 scale, vf32 frac, vf32 e) {
+    vf32 t = vf32_add(s->big, e);
+    vf32 r = vf32_fma(scale, frac, vf32_sub(scale, vf32_sub(t, s->big)));
+    s->ints = vf32_addbits(s->ints, t);
+    s->rests = vf32_addbits(s->rests, vf32_add(s->middle, r));
+    s->poison = vf32_add(s->poison, r);
 }
+/* The same where `m`; elsewhere nothing is added, which counts as a term. */
+SG_INLINE void sum_add_if_f32(sum_f32 *s, mf32 m, vf32 scale, vf32 frac, vf32 e) {
+    vf32 t = vf32_add_if(m, s->big, e);
+    vf32 r = vf32_fma(scale, frac, vf32_sub(scale, vf32_sub(t, s->big)));
+    s->ints = vf32_addbits(s->ints, t);
+    s->rests = vf32_addbits(s->rests, vf32_add_if(m, s->middle, r));
+    s->poison = vf32_add(s->poison, r);
+}
+SG_BODY wide_f32 sum_total_f32(const sum_f32 *s, int count) {
+    const vf32 unit = vf32_mul(s->big, vf32_set1(0x1p-23F)), nan = vf32_sub(s->poison, s->poison);
+    const vf64 small = vf64_set1(0x1p-18), start = vf64_set1(-0x1p18 * count);
+    const vf64 low = vf64_fma(vf64_add(vf32_int_low(s->rests), start), small, vf32_int_low(s->ints));
+    const vf64 high = vf64_fma(vf64_add(vf32_int_high(s->rests), start), small, vf32_int_high(s->ints));
+    return (wide_f32){vf64_fma(low, vf32_low(unit), vf32_low(nan)), vf64_fma(high, vf32_high(unit), vf32_high(nan))};
+}
+/* Totals, of one a, added exactly: 53 bits hold 2^12 terms. At the end the lanes of one row are folded. */
+SG_INLINE wide_f32 sum_join_f32(wide_f32 x, wide_f32 y) { return wide_add_f32(x, y); }
+SG_INLINE wide_f32 sum_close_f32(int across, wide_f32 x) { return across ? wide_fold_lanes_f32(x) : x; }
+
 /* x + p q; the product of two floats is exact in double. */
 SG_BODY wide_f32 wide_fma_f32(wide_f32 x, vf32 p, vf32 q) {
     x.a = vf64_fma(vf32_low(p), vf32_low(q), x.a);
@@ -73,19 +127,20 @@ SG_BODY vf32 wide_rest_f32(wide_f32 x, vf32 hi) {
     return vf32_narrow(vf64_sub(x.a, vf32_low(hi)), vf64_sub(x.b, vf32_high(hi)));
 }
 
-/* The sum of the lanes, in every lane. */
-SG_BODY wide_f32 wide_fold_lanes_f32(wide_f32 x) {
-    vf64 s = vf64_add(x.a, x.b);
-    s = vf64_add(s, vf64_xor(s, 4));
-    s = vf64_add(s, vf64_xor(s, 2));
-    s = vf64_add(s, vf64_xor(s, 1));
-    return (wide_f32){s, s};
-}
-
 SG_INLINE void wide_store_f32(wide_f32 x, double hi[16], double lo[16]) {
     vf64_store(hi, x.a);
     vf64_store(hi + 8, x.b);
-    for (int i = 0; i < 16; i++) lo[i] = 0;
+    vf64_store(lo, vf64_set1(0));
+    vf64_store(lo + 8, vf64_set1(0));
+}
+SG_INLINE wide_f32 wide_load_f32(const double hi[16], const double lo[16]) {
+    (void)lo;
+    return (wide_f32){vf64_load(hi), vf64_load(hi + 8)};
+}
+SG_INLINE void wide_store_rounded_f32(wide_f32 x, double *p, int n) {
+    if (n >= 8) vf64_store(p, x.a);
+    else vf64_store_n(p, x.a, n);
+    if (n > 8) vf64_store_n(p + 8, x.b, n - 8);
 }
 
 #endif

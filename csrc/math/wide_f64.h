@@ -49,23 +49,61 @@ SG_BODY wide_f64 wide_div_f64(wide_f64 x, wide_f64 y) {
     vf64 r = vf64_add(vf64_fnma(q, y.hi, x.hi), vf64_fnma(q, y.lo, x.lo));
     return wide_normal(q, vf64_div(r, y.hi));
 }
+SG_BODY wide_f64 wide_inverse_f64(wide_f64 x) { return wide_div_f64((wide_f64){vf64_set1(1), vf64_set1(0)}, x); }
 SG_BODY wide_f64 wide_select_f64(mf64 m, wide_f64 x, wide_f64 y) {
     return (wide_f64){vf64_select(m, x.hi, y.hi), vf64_select(m, x.lo, y.lo)};
 }
 
-/* A running sum of terms e + rest, rest below half an ulp of e: the sum, and its errors with the rests. */
-typedef struct { vf64 hi, lo; } sum_f64;
+/* An exact running sum of terms e = scale (1 + frac), 0 <= e < 1.42 2^a, at most SUM_GROUP_F64 of them a lane: fixed point
+ * in two parts, as in wide_f32.h. The upper one starts at `big` = 2^(a+11): 256 terms stay inside its binade, and each
+ * is rounded to a multiple of 2^(a-41). What is left, at most 2^(a-41) of each, is rounded to a multiple of
+ * 2^(a-83) with the help of `middle` = 1.5 2^(a-31), the one error, and added to `small`. */
+enum { SUM_GROUP_F64 = 256 };
+typedef struct { vf64 big, middle, sum, small; } sum_f64;
 
-SG_INLINE sum_f64 sum_zero_f64(void) { return (sum_f64){vf64_set1(0), vf64_set1(0)}; }
-SG_INLINE void sum_add_f64(sum_f64 *s, vf64 e, vf64 rest) {
-    vf64 error;
-    s->hi = two_sum(s->hi, e, &error);
-    s->lo = vf64_add(s->lo, vf64_add(error, rest));
+SG_INLINE sum_f64 sum_begin_f64(vf64 a, int count) {
+    const vf64 magic = vf64_set1(0x1.8p52);
+    sum_f64 s;
+    (void)count; /* nothing but SUM_GROUP depends on it here */
+    s.big = vf64_shift(vf64_add(magic, vf64_add(a, vf64_set1(1023 + 11))));
+    s.middle = vf64_mul(vf64_shift(vf64_add(magic, vf64_add(a, vf64_set1(1023 - 31)))), vf64_set1(1.5));
+    s.sum = s.big;
+    s.small = vf64_set1(0);
+    return s;
 }
-SG_INLINE wide_f64 sum_total_f64(sum_f64 s) {
+/* e is fl(scale (1 + frac)). scale - upper is exact: both are multiples of the smaller of their units. */
+SG_INLINE void sum_add_f64(sum_f64 *s, vf64 scale, vf64 frac, vf64 e) {
+    vf64 t = vf64_add(s->sum, e);
+    vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->sum)));
+    s->small = vf64_add(s->small, vf64_sub(vf64_add(s->middle, r), s->middle));
+    s->sum = t;
+}
+/* The same where `m`; elsewhere nothing is added. */
+SG_INLINE void sum_add_if_f64(sum_f64 *s, mf64 m, vf64 scale, vf64 frac, vf64 e) {
+    vf64 t = vf64_add_if(m, s->sum, e);
+    vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->sum)));
+    s->small = vf64_add(s->small, vf64_sub(vf64_add_if(m, s->middle, r), s->middle));
+    s->sum = t;
+}
+SG_BODY wide_f64 sum_total_f64(const sum_f64 *s, int count) {
+    (void)count;
+    return (wide_f64){vf64_sub(s->sum, s->big), s->small};
+}
+/* Totals, of one a, added exactly, part by part: 53 bits hold 2^11 terms. At the end the lanes of one row are folded, and
+ * only then the two parts are brought into the form hi + lo with hi = RN(hi + lo). */
+SG_INLINE wide_f64 sum_join_f64(wide_f64 x, wide_f64 y) {
+    return (wide_f64){vf64_add(x.hi, y.hi), vf64_add(x.lo, y.lo)};
+}
+SG_INLINE vf64 fold_lanes_f64(vf64 a) {
+    a = vf64_add(a, vf64_xor(a, 4));
+    a = vf64_add(a, vf64_xor(a, 2));
+    return vf64_add(a, vf64_xor(a, 1));
+}
+SG_BODY wide_f64 sum_close_f64(int across, wide_f64 x) {
     vf64 error;
-    vf64 hi = two_sum(s.hi, s.lo, &error);
-    return wide_normal(hi, error);
+    if (across) x = (wide_f64){fold_lanes_f64(x.hi), fold_lanes_f64(x.lo)};
+    x.hi = two_sum(x.hi, x.lo, &error);
+    return wide_normal(x.hi, error);
 }
 
 /* x + p q, without normalisation: hi takes the terms, lo their errors. */
@@ -120,5 +158,9 @@ SG_INLINE void wide_store_f64(wide_f64 x, double hi[8], double lo[8]) {
     vf64_store(hi, x.hi);
     vf64_store(lo, x.lo);
 }
+SG_INLINE wide_f64 wide_load_f64(const double hi[8], const double lo[8]) {
+    return (wide_f64){vf64_load(hi), vf64_load(lo)};
+}
+SG_INLINE void wide_store_rounded_f64(wide_f64 x, double *p, int n) { vf64_store_n(p, x.hi, n); }
 
 #endif

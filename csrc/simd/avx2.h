@@ -3,6 +3,9 @@
 #ifndef SG_SIMD_AVX2_H
 #define SG_SIMD_AVX2_H
 
+/* Vectors that exponentials are computed for side by side: 16 registers of half a vector. */
+enum { SG_SIDE_BY_SIDE = 2 };
+
 typedef struct { __m256 lo, hi; } vf32;
 typedef struct { __m256d lo, hi; } vf64;
 typedef struct { __m256 lo, hi; } mf32; /* a lane is all ones or all zeros */
@@ -170,6 +173,9 @@ SG_INLINE vf64 vf64_fnma(vf64 a, vf64 b, vf64 c) { return SG_BOTH3(vf64, _mm256_
 SG_INLINE vf32 vf32_max(vf32 a, vf32 b) { return SG_BOTH2(vf32, _mm256_max_ps, a, b); }
 SG_INLINE vf64 vf64_max(vf64 a, vf64 b) { return SG_BOTH2(vf64, _mm256_max_pd, a, b); }
 
+SG_INLINE vf32 vf32_min(vf32 a, vf32 b) { return SG_BOTH2(vf32, _mm256_min_ps, a, b); }
+SG_INLINE vf64 vf64_min(vf64 a, vf64 b) { return SG_BOTH2(vf64, _mm256_min_pd, a, b); }
+
 /* Bits, first of one register. */
 SG_INLINE __m256 h32_shift(__m256 a) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
@@ -226,6 +232,17 @@ SG_INLINE mf32 vf32_lt(vf32 a, vf32 b) { return SG_BOTH2(mf32, h32_lt, a, b); }
 SG_INLINE mf64 vf64_lt(vf64 a, vf64 b) { return SG_BOTH2(mf64, h64_lt, a, b); }
 SG_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return SG_BOTH2(mf32, h32_eq, a, b); }
 SG_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return SG_BOTH2(mf64, h64_eq, a, b); }
+SG_INLINE __m256 h32_nlt(__m256 a, __m256 b) { return _mm256_cmp_ps(a, b, _CMP_NLT_UQ); }
+SG_INLINE __m256d h64_nlt(__m256d a, __m256d b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
+SG_INLINE mf32 vf32_nlt(vf32 a, vf32 b) { return SG_BOTH2(mf32, h32_nlt, a, b); }
+SG_INLINE mf64 vf64_nlt(vf64 a, vf64 b) { return SG_BOTH2(mf64, h64_nlt, a, b); }
+/* a + (b or 0): the same bits but for a = -0, which VOCABULARY.md excludes */
+SG_INLINE __m256 h32_add_if(__m256 m, __m256 a, __m256 b) { return _mm256_add_ps(a, _mm256_and_ps(m, b)); }
+SG_INLINE __m256d h64_add_if(__m256d m, __m256d a, __m256d b) {
+    return _mm256_add_pd(a, _mm256_and_pd(m, b));
+}
+SG_INLINE vf32 vf32_add_if(mf32 m, vf32 a, vf32 b) { return SG_BOTH3(vf32, h32_add_if, m, a, b); }
+SG_INLINE vf64 vf64_add_if(mf64 m, vf64 a, vf64 b) { return SG_BOTH3(vf64, h64_add_if, m, a, b); }
 SG_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return SG_BOTH3(vf32, _mm256_blendv_ps, b, a, m); }
 SG_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return SG_BOTH3(vf64, _mm256_blendv_pd, b, a, m); }
 SG_INLINE mf32 mf32_and(mf32 a, mf32 b) { return SG_BOTH2(mf32, _mm256_and_ps, a, b); }
@@ -264,6 +281,13 @@ SG_INLINE __m256 h32_narrow(vf64 a) {
 SG_INLINE vf64 vf32_low(vf32 a) { return h32_widen(a.lo); }
 SG_INLINE vf64 vf32_high(vf32 a) { return h32_widen(a.hi); }
 SG_INLINE vf32 vf32_narrow(vf64 low, vf64 high) { return (vf32){h32_narrow(low), h32_narrow(high)}; }
+SG_INLINE vf64 h32_widen_int(__m256 a) {
+    __m256i i = _mm256_castps_si256(a);
+    return (vf64){_mm256_cvtepi32_pd(_mm256_castsi256_si128(i)),
+                  _mm256_cvtepi32_pd(_mm256_extracti128_si256(i, 1))};
+}
+SG_INLINE vf64 vf32_int_low(vf32 a) { return h32_widen_int(a.lo); }
+SG_INLINE vf64 vf32_int_high(vf32 a) { return h32_widen_int(a.hi); }
 SG_INLINE mf64 mf32_low(mf32 m) { return h32_widen_mask(m.lo); }
 SG_INLINE mf64 mf32_high(mf32 m) { return h32_widen_mask(m.hi); }
 

@@ -3,6 +3,9 @@
 #ifndef SG_SIMD_AVX512_H
 #define SG_SIMD_AVX512_H
 
+/* Vectors that exponentials are computed for side by side: 32 registers of one vector. */
+enum { SG_SIDE_BY_SIDE = 4 };
+
 typedef __m512 vf32;
 typedef __m512d vf64;
 typedef __mmask16 mf32;
@@ -105,6 +108,9 @@ SG_INLINE vf64 vf64_fnma(vf64 a, vf64 b, vf64 c) { return _mm512_fnmadd_pd(a, b,
 SG_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm512_max_ps(a, b); }
 SG_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm512_max_pd(a, b); }
 
+SG_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm512_min_ps(a, b); }
+SG_INLINE vf64 vf64_min(vf64 a, vf64 b) { return _mm512_min_pd(a, b); }
+
 /* Bits. */
 SG_INLINE vf32 vf32_shift(vf32 a) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23));
@@ -147,6 +153,10 @@ SG_INLINE mf32 vf32_lt(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT
 SG_INLINE mf64 vf64_lt(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 SG_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 SG_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+SG_INLINE mf32 vf32_nlt(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ); }
+SG_INLINE mf64 vf64_nlt(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLT_UQ); }
+SG_INLINE vf32 vf32_add_if(mf32 m, vf32 a, vf32 b) { return _mm512_mask_add_ps(a, m, a, b); }
+SG_INLINE vf64 vf64_add_if(mf64 m, vf64 a, vf64 b) { return _mm512_mask_add_pd(a, m, a, b); }
 SG_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return _mm512_mask_blend_ps(m, b, a); }
 SG_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return _mm512_mask_blend_pd(m, b, a); }
 SG_INLINE mf32 mf32_and(mf32 a, mf32 b) { return (mf32)(a & b); }
@@ -165,6 +175,12 @@ SG_INLINE vf64 vf32_low(vf32 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(
 SG_INLINE vf64 vf32_high(vf32 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
 SG_INLINE vf32 vf32_narrow(vf64 low, vf64 high) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+}
+SG_INLINE vf64 vf32_int_low(vf32 a) {
+    return _mm512_cvtepi32_pd(_mm512_castsi512_si256(_mm512_castps_si512(a)));
+}
+SG_INLINE vf64 vf32_int_high(vf32 a) {
+    return _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(_mm512_castps_si512(a), 1));
 }
 SG_INLINE mf64 mf32_low(mf32 m) { return (mf64)m; }
 SG_INLINE mf64 mf32_high(mf32 m) { return (mf64)(m >> 8); }

@@ -3,6 +3,9 @@
 #ifndef SG_SIMD_NEON_H
 #define SG_SIMD_NEON_H
 
+/* Vectors that exponentials are computed for side by side: 32 registers of a quarter of a vector. */
+enum { SG_SIDE_BY_SIDE = 2 };
+
 typedef struct { float32x4_t a, b, c, d; } vf32;
 typedef struct { float64x2_t a, b, c, d; } vf64;
 typedef struct { uint32x4_t a, b, c, d; } mf32; /* a lane is all ones or all zeros */
@@ -189,6 +192,10 @@ SG_INLINE vf32 vf32_fma(vf32 x, vf32 y, vf32 z) { return SG_EACH3(vf32, q32_fma,
 SG_INLINE vf64 vf64_fma(vf64 x, vf64 y, vf64 z) { return SG_EACH3(vf64, q64_fma, x, y, z); }
 SG_INLINE vf32 vf32_fnma(vf32 x, vf32 y, vf32 z) { return SG_EACH3(vf32, q32_fnma, x, y, z); }
 SG_INLINE vf64 vf64_fnma(vf64 x, vf64 y, vf64 z) { return SG_EACH3(vf64, q64_fnma, x, y, z); }
+SG_INLINE float32x4_t q32_min(float32x4_t x, float32x4_t y) { return vbslq_f32(vcltq_f32(x, y), x, y); }
+SG_INLINE float64x2_t q64_min(float64x2_t x, float64x2_t y) { return vbslq_f64(vcltq_f64(x, y), x, y); }
+SG_INLINE vf32 vf32_min(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_min, x, y); }
+SG_INLINE vf64 vf64_min(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_min, x, y); }
 SG_INLINE vf32 vf32_max(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_max, x, y); }
 SG_INLINE vf64 vf64_max(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_max, x, y); }
 
@@ -243,6 +250,21 @@ SG_INLINE uint64x2_t q64_not(uint64x2_t m) {
 }
 SG_INLINE mf32 vf32_lt(vf32 x, vf32 y) { return SG_EACH2(mf32, vcltq_f32, x, y); }
 SG_INLINE mf64 vf64_lt(vf64 x, vf64 y) { return SG_EACH2(mf64, vcltq_f64, x, y); }
+SG_INLINE uint32x4_t q32_nlt(float32x4_t x, float32x4_t y) { return vmvnq_u32(vcltq_f32(x, y)); }
+SG_INLINE uint64x2_t q64_nlt(float64x2_t x, float64x2_t y) {
+    return vreinterpretq_u64_u32(vmvnq_u32(vreinterpretq_u32_u64(vcltq_f64(x, y))));
+}
+SG_INLINE mf32 vf32_nlt(vf32 x, vf32 y) { return SG_EACH2(mf32, q32_nlt, x, y); }
+SG_INLINE mf64 vf64_nlt(vf64 x, vf64 y) { return SG_EACH2(mf64, q64_nlt, x, y); }
+/* x + (y or 0): the same bits but for x = -0, which VOCABULARY.md excludes */
+SG_INLINE float32x4_t q32_add_if(uint32x4_t m, float32x4_t x, float32x4_t y) {
+    return vaddq_f32(x, vreinterpretq_f32_u32(vandq_u32(m, vreinterpretq_u32_f32(y))));
+}
+SG_INLINE float64x2_t q64_add_if(uint64x2_t m, float64x2_t x, float64x2_t y) {
+    return vaddq_f64(x, vreinterpretq_f64_u64(vandq_u64(m, vreinterpretq_u64_f64(y))));
+}
+SG_INLINE vf32 vf32_add_if(mf32 m, vf32 x, vf32 y) { return SG_EACH3(vf32, q32_add_if, m, x, y); }
+SG_INLINE vf64 vf64_add_if(mf64 m, vf64 x, vf64 y) { return SG_EACH3(vf64, q64_add_if, m, x, y); }
 SG_INLINE mf32 vf32_eq(vf32 x, vf32 y) { return SG_EACH2(mf32, vceqq_f32, x, y); }
 SG_INLINE mf64 vf64_eq(vf64 x, vf64 y) { return SG_EACH2(mf64, vceqq_f64, x, y); }
 SG_INLINE vf32 vf32_select(mf32 m, vf32 x, vf32 y) { return SG_EACH3(vf32, vbslq_f32, m, x, y); }
@@ -295,6 +317,18 @@ SG_INLINE vf64 vf32_high(vf32 x) {
 SG_INLINE vf32 vf32_narrow(vf64 low, vf64 high) {
     return (vf32){q32_narrow(low.a, low.b), q32_narrow(low.c, low.d), q32_narrow(high.a, high.b),
                   q32_narrow(high.c, high.d)};
+}
+SG_INLINE float64x2_t q32_int_lower(float32x4_t x) {
+    return vcvtq_f64_s64(vmovl_s32(vget_low_s32(vreinterpretq_s32_f32(x))));
+}
+SG_INLINE float64x2_t q32_int_upper(float32x4_t x) {
+    return vcvtq_f64_s64(vmovl_s32(vget_high_s32(vreinterpretq_s32_f32(x))));
+}
+SG_INLINE vf64 vf32_int_low(vf32 x) {
+    return (vf64){q32_int_lower(x.a), q32_int_upper(x.a), q32_int_lower(x.b), q32_int_upper(x.b)};
+}
+SG_INLINE vf64 vf32_int_high(vf32 x) {
+    return (vf64){q32_int_lower(x.c), q32_int_upper(x.c), q32_int_lower(x.d), q32_int_upper(x.d)};
 }
 SG_INLINE mf64 mf32_low(mf32 m) {
     return (mf64){q32_mask_low(m.a), q32_mask_high(m.a), q32_mask_low(m.b), q32_mask_high(m.b)};

@@ -6,6 +6,9 @@
 #ifndef SG_SIMD_PORTABLE_H
 #define SG_SIMD_PORTABLE_H
 
+/* Vectors that exponentials are computed for side by side: the words are calls. */
+enum { SG_SIDE_BY_SIDE = 1 };
+
 typedef float qf32 __attribute__((vector_size(16)));
 typedef int32_t if32 __attribute__((vector_size(16))); /* 0 or -1 in each lane of a mask */
 typedef uint32_t uf32 __attribute__((vector_size(16)));
@@ -214,6 +217,33 @@ SG_INLINE vf64 vf64_max(vf64 a, vf64 b) {
                    qf64_select(a.q[2] > b.q[2], a.q[2], b.q[2]),
                    qf64_select(a.q[3] > b.q[3], a.q[3], b.q[3])}};
 }
+SG_INLINE vf32 vf32_min(vf32 a, vf32 b) {
+    return (vf32){{qf32_select(a.q[0] < b.q[0], a.q[0], b.q[0]), qf32_select(a.q[1] < b.q[1], a.q[1], b.q[1]),
+                   qf32_select(a.q[2] < b.q[2], a.q[2], b.q[2]),
+                   qf32_select(a.q[3] < b.q[3], a.q[3], b.q[3])}};
+}
+SG_INLINE vf64 vf64_min(vf64 a, vf64 b) {
+    return (vf64){{qf64_select(a.q[0] < b.q[0], a.q[0], b.q[0]), qf64_select(a.q[1] < b.q[1], a.q[1], b.q[1]),
+                   qf64_select(a.q[2] < b.q[2], a.q[2], b.q[2]),
+                   qf64_select(a.q[3] < b.q[3], a.q[3], b.q[3])}};
+}
+SG_INLINE mf32 vf32_nlt(vf32 a, vf32 b) {
+    return (mf32){{~(a.q[0] < b.q[0]), ~(a.q[1] < b.q[1]), ~(a.q[2] < b.q[2]), ~(a.q[3] < b.q[3])}};
+}
+SG_INLINE mf64 vf64_nlt(vf64 a, vf64 b) {
+    return (mf64){{~(a.q[0] < b.q[0]), ~(a.q[1] < b.q[1]), ~(a.q[2] < b.q[2]), ~(a.q[3] < b.q[3])}};
+}
+/* a + (b or 0): the same bits but for a = -0, which VOCABULARY.md excludes */
+SG_INLINE qf32 qf32_add_if(if32 m, qf32 a, qf32 b) { return a + (qf32)(m & (if32)b); }
+SG_INLINE qf64 qf64_add_if(if64 m, qf64 a, qf64 b) { return a + (qf64)(m & (if64)b); }
+SG_INLINE vf32 vf32_add_if(mf32 m, vf32 a, vf32 b) {
+    return (vf32){{qf32_add_if(m.q[0], a.q[0], b.q[0]), qf32_add_if(m.q[1], a.q[1], b.q[1]),
+                   qf32_add_if(m.q[2], a.q[2], b.q[2]), qf32_add_if(m.q[3], a.q[3], b.q[3])}};
+}
+SG_INLINE vf64 vf64_add_if(mf64 m, vf64 a, vf64 b) {
+    return (vf64){{qf64_add_if(m.q[0], a.q[0], b.q[0]), qf64_add_if(m.q[1], a.q[1], b.q[1]),
+                   qf64_add_if(m.q[2], a.q[2], b.q[2]), qf64_add_if(m.q[3], a.q[3], b.q[3])}};
+}
 SG_INLINE mf32 mf32_and(mf32 a, mf32 b) {
     return (mf32){{a.q[0] & b.q[0], a.q[1] & b.q[1], a.q[2] & b.q[2], a.q[3] & b.q[3]}};
 }
@@ -319,6 +349,16 @@ SG_INLINE qf32 qf32_narrow(qf64 a, qf64 b) {
 SG_INLINE vf32 vf32_narrow(vf64 low, vf64 high) {
     return (vf32){{qf32_narrow(low.q[0], low.q[1]), qf32_narrow(low.q[2], low.q[3]),
                    qf32_narrow(high.q[0], high.q[1]), qf32_narrow(high.q[2], high.q[3])}};
+}
+SG_INLINE qf64 lower_ints(if32 a) { return (qf64){(double)a[0], (double)a[1]}; }
+SG_INLINE qf64 upper_ints(if32 a) { return (qf64){(double)a[2], (double)a[3]}; }
+SG_INLINE vf64 vf32_int_low(vf32 a) {
+    return (vf64){{lower_ints((if32)a.q[0]), upper_ints((if32)a.q[0]), lower_ints((if32)a.q[1]),
+                   upper_ints((if32)a.q[1])}};
+}
+SG_INLINE vf64 vf32_int_high(vf32 a) {
+    return (vf64){{lower_ints((if32)a.q[2]), upper_ints((if32)a.q[2]), lower_ints((if32)a.q[3]),
+                   upper_ints((if32)a.q[3])}};
 }
 SG_INLINE if64 lower_mask(if32 m) { return (if64){m[0], m[1]}; }
 SG_INLINE if64 upper_mask(if32 m) { return (if64){m[2], m[3]}; }

@@ -30,6 +30,22 @@
 #define SG_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #endif
 
+/* Asks for the cache line at p, which need not exist, to be brought into the second-level cache. */
+#if defined(_MSC_VER) && !defined(__clang__)
+#define SG_PREFETCH(p) ((void)(p))
+#else
+#define SG_PREFETCH(p) __builtin_prefetch(p, 0, 2)
+#endif
+
+/* The statement for j = 0, ..., u - 1, written out; u is a literal. */
+#if defined(__clang__)
+#define SG_UNROLL(j, u) _Pragma("clang loop unroll(full)") for (int j = 0; j < (u); j++)
+#elif defined(__GNUC__)
+#define SG_UNROLL(j, u) _Pragma("GCC unroll 8") for (int j = 0; j < (u); j++)
+#else
+#define SG_UNROLL(j, u) for (int j = 0; j < (u); j++)
+#endif
+
 /* What is inlined for speed alone, where the vocabulary is made of instructions. The portable build, whose vectors
  * are many instructions a word, defines it as SG_NOINLINE: four times smaller, and gcc takes seconds. */
 #ifndef SG_BODY
