@@ -11,16 +11,16 @@ Shape = tuple[int, ...]
 # The functions, by the names that every peer's table uses.
 MAPS = ("softmax", "log_softmax")
 REDUCTIONS = ("logsumexp", "cross_entropy")
-LABELS = "value_and_grad_labels"
+LABELS = "value_and_grad"
 PROBS = "value_and_grad_probs"
 VJP = "softmax_vjp"  # softmax_jvp is the same: the Jacobian is symmetric
 JACOBIAN = "softmax_jacobian"
 GRAD_HESS = "grad_hess"
-LINEAR = "linear_value_and_grad"
+LINEAR = "linear_cross_entropy"
 
 BINDING_BYTES = (
     4 * 2**20
-)  # the limit in copies holds for logits (Jacobian: result) larger than this
+)  # one thread's limit in copies is for logits (Jacobian: result) larger than this
 
 
 @dataclass(frozen=True)

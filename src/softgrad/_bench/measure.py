@@ -144,9 +144,8 @@ def _record(case: Case, threads: int, rounds: int, seconds: dict[str, float]) ->
     best = min(peers, key=peers.__getitem__) if peers else None
     x = None if best is None else peers[best] / seconds[OURS]
     copies = seconds[OURS] / unit
-    bound = goal.copies is not None and (
-        goal.everywhere or cell.size * case.dtype.itemsize > BINDING_BYTES
-    )
+    large = cell.size * case.dtype.itemsize > BINDING_BYTES
+    bound = threads == 1 and goal.copies is not None and (large or goal.everywhere)
     misses = []
     if x is not None and x < goal.x:
         misses.append("x")

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from softgrad._bench.summary import Record, groups, summary
 
-CELL_HEAD = [
-    "function",
-    "dtype",
-    "shape",
-    "us",
-    "ns/element",
-    "best peer",
-    "us",
-    "x",
-    "copies",
-    "misses",
-]
-GROUP_HEAD = ["group", "cells", "x, mean", "x, worst", "worst cell", "its best peer", "misses"]
+CELL_HEAD = ["cell", "us", "best peer", "us", "x", "copies", "ns/element", "misses"]
+FILE_WIDTH = 170  # columns, where the output is no terminal
+GROUP_HEAD = ["group", "cells", "mean", "worst", "worst cell", "its best peer", "misses"]
 
 
 @contextmanager
@@ -52,25 +43,22 @@ def _number(value: float | None) -> str:
 
 
 def _misses(record: Record) -> str:
-    """The goals that the cell misses: "x >= 3, copies <= 2.5"."""
-    goal, sign = record["goal"], {"x": ">=", "copies": "<="}
+    """What misses a goal: "x < 3, copies > 2.5"."""
+    goal, sign = record["goal"], {"x": "<", "copies": ">"}
     return ", ".join(f"{m} {sign[m]} {goal[m]:g}" for m in record["misses"])
 
 
 def cell_row(record: Record) -> list[str]:
     """One cell, under CELL_HEAD."""
     ours, best = record["seconds"]["softgrad"], record["best"]
-    shape = f"({', '.join(map(str, record['shape']))})"
     return [
-        record["function"],
-        record["dtype"],
-        f"{shape} {record['layout']}".strip(),
+        record["name"],
         _number(ours * 1e6),
-        _number(ours * 1e9 / record["elements"]),
         best or "",
         _number(record["seconds"][best] * 1e6) if best else "",
         _number(record["x"]),
         _number(record["copies"]),
+        _number(ours * 1e9 / record["elements"]),
         _misses(record),
     ]
 
@@ -116,22 +104,28 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 def show(measured: dict[str, Any]) -> None:
     """Print the cells, the groups and the summary of what run() returned."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=FILE_WIDTH)
     for threads, s in measured["summary"].items():
         records = [r for r in measured["cells"] if str(r["threads"]) == threads]
         for title, head, rows in (
             (f"Cells, {threads} thread(s)", CELL_HEAD, [cell_row(r) for r in records]),
             (f"Groups, {threads} thread(s)", GROUP_HEAD, group_rows(records)),
         ):
-            table = Table(*head, title=title)
+            table = Table(title=title, box=SIMPLE, pad_edge=False)
+            for i, name in enumerate(head):
+                left = i == 0 or name in ("best peer", "misses", "worst cell", "its best peer")
+                side: Literal["left", "right"] = "left" if left else "right"
+                table.add_column(name, overflow="fold", justify=side, no_wrap=i == 0)
             for row in rows:
                 table.add_row(*row)
             console.print(table)
-        console.print(summary_line(threads, s), highlight=False)
+        console.print(summary_line(threads, s), soft_wrap=True, highlight=False)
         speedups = [r["speedup"] for r in records if "speedup" in r]
         if speedups:
             console.print(
                 f"Beside one thread: {min(speedups):.2f} to {max(speedups):.2f} times as fast"
             )
-    console.print(machine_line(measured["machine"]), highlight=False)
+    console.print(machine_line(measured["machine"]), soft_wrap=True, highlight=False)
     if measured["missing"]:
         console.print("not installed:", ", ".join(measured["missing"]), highlight=False)

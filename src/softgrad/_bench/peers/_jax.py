@@ -124,7 +124,7 @@ WORKS: dict[str, dict[str, Callable[[Case], Work]]] = {
             lambda x, labels: _losses(x, labels, c.axis).mean(), c.x, _labels_of(c)
         )
     },
-    "value_and_grad_labels": {"JAX": _labels, "JAX formula": _labels_formula},
+    "value_and_grad": {"JAX": _labels, "JAX formula": _labels_formula},
     "value_and_grad_probs": {"JAX": _probs, "JAX formula": _probs_formula},
     "softmax_vjp": {
         "JAX": lambda c: _jitted(
@@ -133,5 +133,5 @@ WORKS: dict[str, dict[str, Callable[[Case], Work]]] = {
     },
     "softmax_jacobian": {"JAX": _jacobian, "JAX formula": _jacobian_formula},
     "grad_hess": {"JAX formula": _grad_hess},
-    "linear_value_and_grad": {"JAX": _linear},
+    "linear_cross_entropy": {"JAX": _linear},
 }

@@ -145,10 +145,10 @@ WORKS = {
     "log_softmax": {"NumPy": _map(_log_softmax)},
     "logsumexp": {"NumPy": _map(_logsumexp)},
     "cross_entropy": {"NumPy": _cross_entropy},
-    "value_and_grad_labels": {"NumPy": _labels},
+    "value_and_grad": {"NumPy": _labels},
     "value_and_grad_probs": {"NumPy": _probs},
     "softmax_vjp": {"NumPy": _vjp},
     "softmax_jacobian": {"NumPy": _jacobian},
     "grad_hess": {"NumPy": _grad_hess},
-    "linear_value_and_grad": {"NumPy": _linear},
+    "linear_cross_entropy": {"NumPy": _linear},
 }

@@ -45,6 +45,6 @@ def _grad_hess(c: Case) -> Work:
 
 WORKS = {
     "cross_entropy": {"scikit-learn": _cross_entropy},
-    "value_and_grad_labels": {"scikit-learn": _labels},
+    "value_and_grad": {"scikit-learn": _labels},
     "grad_hess": {"scikit-learn": _grad_hess},
 }

@@ -74,10 +74,10 @@ WORKS = {
     "log_softmax": {"softgrad": _map(sg.log_softmax)},
     "logsumexp": {"softgrad": _logsumexp},
     "cross_entropy": {"softgrad": _cross_entropy},
-    "value_and_grad_labels": {"softgrad": lambda c: _value_and_grad(c, c.given(c.labels))},
+    "value_and_grad": {"softgrad": lambda c: _value_and_grad(c, c.given(c.labels))},
     "value_and_grad_probs": {"softgrad": lambda c: _value_and_grad(c, c.given(c.probs))},
     "softmax_vjp": {"softgrad": _softmax_vjp},
     "softmax_jacobian": {"softgrad": _jacobian},
     "grad_hess": {"softgrad": _grad_hess},
-    "linear_value_and_grad": {"softgrad": _linear},
+    "linear_cross_entropy": {"softgrad": _linear},
 }

@@ -201,7 +201,7 @@ WORKS: dict[str, dict[str, Any]] = {
     "log_softmax": {"PyTorch": _map(torch.log_softmax)},
     "logsumexp": {"PyTorch": _logsumexp},
     "cross_entropy": {"PyTorch": _cross_entropy, "PyTorch kernels": _cross_entropy_kernels},
-    "value_and_grad_labels": {
+    "value_and_grad": {
         "PyTorch": lambda c: _value_and_grad(c, c.labels),
         "PyTorch kernels": _labels_kernels,
     },
@@ -212,14 +212,14 @@ WORKS: dict[str, dict[str, Any]] = {
     "softmax_vjp": {"PyTorch": _vjp},
     "softmax_jacobian": {"PyTorch formula": _jacobian},
     "grad_hess": {"PyTorch formula": _grad_hess},
-    "linear_value_and_grad": {
+    "linear_cross_entropy": {
         "PyTorch": _linear(lambda x, w, labels: F.cross_entropy(F.linear(x, w), labels)),
         "PyTorch kernels": _linear_kernels,
     },
 }
 if hasattr(F, "linear_cross_entropy"):  # since 2.13
     options = torch.nn.LinearCrossEntropyOptions()
-    WORKS["linear_value_and_grad"] |= {
+    WORKS["linear_cross_entropy"] |= {
         "PyTorch linear_cross_entropy": _linear(F.linear_cross_entropy),
         "PyTorch linear_cross_entropy, chunked": _linear(
             lambda x, w, labels: F.linear_cross_entropy(x, w, labels, options=options)
