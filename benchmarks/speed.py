@@ -53,7 +53,7 @@ def page(measured: dict[str, Any]) -> str:
     """docs/benchmark.md."""
     tables = []
     for n in map(int, measured["summary"]):
-        tables.append(f"## Groups, {n} thread{'s' * (n > 1)}\n")
+        tables.append(f"\n## Groups, {n} thread{'s' * (n > 1)}\n")
         tables.append(report.markdown(report.GROUP_HEAD, report.group_rows(part(measured, n))))
     for n in map(int, measured["summary"]):
         tables.append(f"\n## Cells, {n} thread{'s' * (n > 1)}")
@@ -61,7 +61,7 @@ def page(measured: dict[str, Any]) -> str:
             tables.append(f"\n### {group}\n")
             tables.append(report.markdown(report.CELL_HEAD, [report.cell_row(r) for r in records]))
     head = f"# Speed, measured\n\n{EXPLAINED}\n{lines(measured)}\n\n"
-    return head + "![x of every cell](benchmark.png)\n\n" + "\n".join(tables) + "\n"
+    return head + "![x of every cell](benchmark.png)\n" + "\n".join(tables) + "\n"
 
 
 def short(measured: dict[str, Any]) -> str:
