@@ -41,6 +41,7 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     session.run("cython-lint", "src")
     c_files = sorted(str(path) for path in ROOT.glob("[ct]*/**/*.[ch]"))
+    c_files += map(str, ROOT.glob("benchmarks/*.c"))
     session.run("clang-format", "--dry-run", "--Werror", *c_files)
     session.run("zizmor", "--offline", ".github")
 
@@ -49,6 +50,7 @@ def lint(session: nox.Session) -> None:
 def c(session: nox.Session) -> None:
     """Compile csrc alone, without a warning, by gcc and clang, and run the tests written in C."""
     sources = sorted(str(path) for path in ROOT.glob("csrc/*.c"))
+    sources += [f"-I{ROOT / 'csrc'}", str(ROOT / "benchmarks" / "instructions.c")]
     compilers = [name for name in ("gcc", "clang-19", "clang") if shutil.which(name)]
     with session.chdir(session.create_tmp()):
         for compiler in compilers:

@@ -108,6 +108,7 @@ def test_plot_without_matplotlib_says_what_to_install(monkeypatch, capsys):
     ("arguments", "text"),
     [
         (["--plot", "moons.png", "info"], "--plot goes with demo"),
+        (["--plot", "moons.png", "bench"], "--plot goes with demo"),
         (["nonsense"], "invalid choice"),
         (["info", "--plot", "moons.png"], "unrecognized arguments"),
     ],

@@ -1,10 +1,11 @@
-"""The command line, `python -m softgrad`: arguments only; _demo.py does the work."""
+"""The command line, `python -m softgrad`: arguments only; _demo.py and _bench do the work."""
 
 import argparse
 from collections.abc import Sequence
 
 import softgrad
 from softgrad import _demo
+from softgrad._bench import run as _bench
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -19,13 +20,17 @@ def _parser() -> argparse.ArgumentParser:
         parents=[plot],
     )
     parser.add_argument("--version", action="version", version=f"softgrad {softgrad.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="{info,demo}")
+    commands = parser.add_subparsers(dest="command", metavar="{info,demo,bench}")
     commands.add_parser("info", help="print version, instruction sets and threads")
     commands.add_parser(
         "demo",
         help="train a small network, check its gradient, compare with plain NumPy",
         parents=[plot],
     )
+    bench = commands.add_parser(
+        "bench", help="time it beside NumPy and whatever else is installed of its peers"
+    )
+    _bench.add_arguments(bench, quick=True)
     return parser
 
 
@@ -37,8 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     picture: str | None = getattr(arguments, "plot", None)
-    if arguments.command == "info" and picture is not None:
-        parser.error("--plot goes with demo, not with info")
+    if arguments.command in ("info", "bench") and picture is not None:
+        parser.error(f"--plot goes with demo, not with {arguments.command}")
+    if arguments.command == "bench":
+        _bench.command(arguments)
+        return 0
     if arguments.command != "demo":
         softgrad.show_config()
     if arguments.command is None:

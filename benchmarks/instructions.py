@@ -1,0 +1,72 @@
+"""Instructions per element of fixed kernels, counted by valgrind: the same in every run, on a busy machine too.
+
+    python benchmarks/instructions.py [--isa avx2]
+
+needs gcc and valgrind. It compiles csrc and instructions.c with the flags of setup.py. valgrind (3.19) knows no AVX-512, so
+that AVX2 stands for it; an instruction is not a time, but a change of a few per cent is a change of the code.
+"""
+
+import argparse
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ELEMENTS = 20_000  # of the logits, at most; at least one row
+KERNELS = [
+    ("softmax", "float32", (10, 100, 1000, 10000)),
+    ("gradient", "float32", (10, 100, 1000, 10000)),
+    ("logsumexp", "float32", (10, 100, 1000, 10000)),
+    ("vjp", "float32", (10, 100, 1000)),
+    ("jacobian", "float32", (10, 100)),
+    ("softmax", "float64", (10, 100, 1000, 10000)),
+    ("gradient", "float64", (10, 1000)),
+]
+
+
+def build(folder: Path) -> Path:
+    """The program that runs one kernel."""
+    flags = re.findall(r'"(-[^"]+)"', (ROOT / "setup.py").read_text())
+    program = folder / "instructions"
+    sources = sorted(map(str, (ROOT / "csrc").glob("*.c")))
+    here = str(Path(__file__).with_suffix(".c"))
+    command = ["gcc", *flags, f"-I{ROOT / 'csrc'}", here, *sources, "-lm", "-o", str(program)]
+    subprocess.run(command, check=True)
+    return program
+
+
+def count(program: Path, isa: str, kernel: str, dtype: str, rows: int, n: int) -> int:
+    """Instructions of one call."""
+    tool = [
+        "valgrind", "--tool=callgrind", "--toggle-collect=counted", "--callgrind-out-file=/dev/null",
+    ]  # fmt: skip
+    run = subprocess.run(
+        [*tool, str(program), isa, dtype, kernel, str(rows), str(n)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"Collected : (\d+)", run.stderr)
+    if run.returncode or found is None:
+        raise SystemExit(run.stderr)
+    return int(found[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--isa", default="avx2", help="instruction set (default: avx2)")
+    arguments = parser.parse_args()
+    print("kernel    dtype         n  instructions per element of the result")
+    with tempfile.TemporaryDirectory() as folder:
+        program = build(Path(folder))
+        for kernel, dtype, lengths in KERNELS:
+            for n in lengths:
+                rows = max(1, ELEMENTS // n)
+                elements = rows * n * (n if kernel == "jacobian" else 1)
+                total = count(program, arguments.isa, kernel, dtype, rows, n)
+                print(f"{kernel:<9} {dtype:<8} {n:>6}  {total / elements:8.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
