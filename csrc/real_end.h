@@ -51,6 +51,5 @@
 #undef mor
 #undef mnot
 #undef many
-#undef mfirst
 #undef wide
 #undef SUM_GROUP

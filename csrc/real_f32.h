@@ -54,6 +54,5 @@
 #define mor mf32_or
 #define mnot mf32_not
 #define many mf32_any
-#define mfirst mf32_first
 #define wide wide_f32
 #define SUM_GROUP SUM_GROUP_F32

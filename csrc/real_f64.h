@@ -54,6 +54,5 @@
 #define mor mf64_or
 #define mnot mf64_not
 #define many mf64_any
-#define mfirst mf64_first
 #define wide wide_f64
 #define SUM_GROUP SUM_GROUP_F64

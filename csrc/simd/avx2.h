@@ -259,12 +259,6 @@ SG_INLINE mf64 mf64_not(mf64 a) {
 }
 SG_INLINE int mf32_any(mf32 m) { return _mm256_movemask_ps(_mm256_or_ps(m.lo, m.hi)); }
 SG_INLINE int mf64_any(mf64 m) { return _mm256_movemask_pd(_mm256_or_pd(m.lo, m.hi)); }
-SG_INLINE int mf32_first(mf32 m) {
-    return (int)_tzcnt_u32((unsigned)(_mm256_movemask_ps(m.lo) | _mm256_movemask_ps(m.hi) << 8));
-}
-SG_INLINE int mf64_first(mf64 m) {
-    return (int)_tzcnt_u32((unsigned)(_mm256_movemask_pd(m.lo) | _mm256_movemask_pd(m.hi) << 4));
-}
 
 /* Between the two types. */
 SG_INLINE vf64 h32_widen(__m256 a) {

@@ -167,8 +167,6 @@ SG_INLINE mf32 mf32_not(mf32 a) { return (mf32)~a; }
 SG_INLINE mf64 mf64_not(mf64 a) { return (mf64)~a; }
 SG_INLINE int mf32_any(mf32 m) { return m != 0; }
 SG_INLINE int mf64_any(mf64 m) { return m != 0; }
-SG_INLINE int mf32_first(mf32 m) { return (int)_tzcnt_u32(m); }
-SG_INLINE int mf64_first(mf64 m) { return (int)_tzcnt_u32(m); }
 
 /* Between the two types. */
 SG_INLINE vf64 vf32_low(vf32 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }

@@ -264,25 +264,11 @@ SG_INLINE int mf32_any(mf32 m) {
     memcpy(word, &any, sizeof any);
     return (word[0] | word[1]) != 0;
 }
-SG_NOINLINE int mf32_first(mf32 m) {
-    int32_t lane[16];
-    int i = 0;
-    memcpy(lane, &m, sizeof m);
-    while (!lane[i]) i++;
-    return i;
-}
 SG_INLINE int mf64_any(mf64 m) {
     if64 any = m.q[0] | m.q[1] | m.q[2] | m.q[3];
     uint64_t word[2];
     memcpy(word, &any, sizeof any);
     return (word[0] | word[1]) != 0;
-}
-SG_NOINLINE int mf64_first(mf64 m) {
-    int64_t lane[8];
-    int i = 0;
-    memcpy(lane, &m, sizeof m);
-    while (!lane[i]) i++;
-    return i;
 }
 
 /* Bits. */
