@@ -1,4 +1,4 @@
-/* avx2.h - the vocabulary on AVX2 with FMA and BMI: two registers a vector. The words are described in
+/* avx2.h - the vocabulary on AVX2 with FMA: two registers a vector. The words are described in
  * VOCABULARY.md. Included inside a target region, after immintrin.h. */
 #ifndef SG_SIMD_AVX2_H
 #define SG_SIMD_AVX2_H

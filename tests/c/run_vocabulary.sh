@@ -32,9 +32,9 @@ for compiler in gcc clang-19; do
     x86_64)
         run portable 0 "" $compiler
         if cpu_has avx2 fma; then run portable 1 avx2,fma $compiler; fi
-        if cpu_has avx2 fma f16c bmi1; then run avx2 1 avx2,fma,f16c,bmi $compiler; fi
-        if cpu_has avx512f avx512dq avx512bw avx512vl bmi1; then
-            run avx512 1 avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,f16c,bmi $compiler
+        if cpu_has avx2 fma f16c; then run avx2 1 avx2,fma,f16c $compiler; fi
+        if cpu_has avx512f avx512dq avx512bw avx512vl; then
+            run avx512 1 avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,f16c $compiler
         fi
         ;;
     aarch64 | arm64)
