@@ -25,7 +25,6 @@
 #undef viota
 #undef vload
 #undef vstore
-#undef vstream
 #undef vload_n
 #undef vstore_n
 #undef vload_tile

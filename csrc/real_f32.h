@@ -28,7 +28,6 @@
 #define viota vf32_iota
 #define vload vf32_load
 #define vstore vf32_store
-#define vstream vf32_stream
 #define vload_n vf32_load_n
 #define vstore_n vf32_store_n
 #define vload_tile vf32_load_tile

@@ -33,14 +33,6 @@ SG_INLINE void vf64_store(double *p, vf64 a) {
     _mm256_storeu_pd(p, a.lo);
     _mm256_storeu_pd(p + 4, a.hi);
 }
-SG_INLINE void vf32_stream(float *p, vf32 a) {
-    _mm256_stream_ps(p, a.lo);
-    _mm256_stream_ps(p + 8, a.hi);
-}
-SG_INLINE void vf64_stream(double *p, vf64 a) {
-    _mm256_stream_pd(p, a.lo);
-    _mm256_stream_pd(p + 4, a.hi);
-}
 
 /* Lanes first, first + 1, ... that are below n, of a half. */
 SG_INLINE __m256i h32_below(int n, int first) {

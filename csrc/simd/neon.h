@@ -52,8 +52,6 @@ SG_INLINE void vf64_store(double *p, vf64 x) {
     vst1q_f64(p + 4, x.c);
     vst1q_f64(p + 6, x.d);
 }
-SG_INLINE void vf32_stream(float *p, vf32 x) { vf32_store(p, x); }
-SG_INLINE void vf64_stream(double *p, vf64 x) { vf64_store(p, x); }
 
 /* Tails: n / 4 (n / 2) whole quarters, then the first n % 4 (n % 2) lanes of the next. */
 SG_INLINE float32x4_t q32_load_n(const float *p, int n, float32x4_t fill) {

@@ -40,7 +40,6 @@ SG_INLINE void vf32_store(float *p, vf32 a) {
     memcpy(p + 2 * 4, &a.q[2], 16);
     memcpy(p + 3 * 4, &a.q[3], 16);
 }
-SG_INLINE void vf32_stream(float *p, vf32 a) { vf32_store(p, a); }
 SG_INLINE vf64 vf64_load(const double *p) {
     return (vf64){{qf64_load(p), qf64_load(p + 2), qf64_load(p + 2 * 2), qf64_load(p + 3 * 2)}};
 }
@@ -50,7 +49,6 @@ SG_INLINE void vf64_store(double *p, vf64 a) {
     memcpy(p + 2 * 2, &a.q[2], 16);
     memcpy(p + 3 * 2, &a.q[3], 16);
 }
-SG_INLINE void vf64_stream(double *p, vf64 a) { vf64_store(p, a); }
 SG_INLINE vf32 vf32_set1(float a) {
     const qf32 q = {a, a, a, a};
     return (vf32){{q, q, q, q}};

@@ -322,10 +322,6 @@ static void FN(store_all)(REAL *p, VEC a, int n) {
     (void)n;
     V(store)(p, a);
 }
-static void FN(stream_all)(REAL *p, VEC a, int n) {
-    (void)n;
-    V(stream)(p, a);
-}
 static void FN(store_first)(REAL *p, VEC a, int n) { V(store_n)(p, a, n); }
 
 static bool FN(store_is_right)(const char *word, FN(storing) *store, ptrdiff_t at, int n, const REAL *a) {
@@ -344,11 +340,6 @@ static bool FN(test_store)(void) {
     for (int at = 0; at < 2 * N; at++)
         ok = FN(store_is_right)("store", FN(store_all), at, N, FN(value) + at) && ok;
     return ok;
-}
-static bool FN(test_stream)(void) {
-    ptrdiff_t last = GUARDED_SIZE / sizeof(REAL) - N;
-    bool ok = FN(store_is_right)("stream", FN(stream_all), last, N, FN(value));
-    return FN(store_is_right)("stream", FN(stream_all), 2 * N, N, FN(value) + 3) && ok;
 }
 static bool FN(test_load_n)(void) {
     const REAL fill[] = {0, 3, (REAL)NAN, -(REAL)INFINITY};
@@ -590,7 +581,6 @@ static void FN(test_type)(void) {
     RUN(iota);
     RUN(load);
     RUN(store);
-    RUN(stream);
     RUN(load_n);
     RUN(store_n);
     RUN(load_tile);
