@@ -150,6 +150,19 @@ static bool test_narrow(void) {
     }
     return true;
 }
+static bool test_int_low(void) {
+    for (int i = 0; i < COUNT; i++) {
+        double want[16];
+        for (int l = 0; l < 16; l++) {
+            int64_t bits = to_bits_f32(value_f32[i + l]);
+            want[l] = (double)(bits < (int64_t)1 << 31 ? bits : bits - ((int64_t)1 << 32));
+        }
+        vf32 a = vf32_load(value_f32 + i);
+        if (!expect_f64("vf32_int_low", vf32_int_low(a), want, BITS, NULL, NULL, NULL)) return false;
+        if (!expect_f64("vf32_int_high", vf32_int_high(a), want + 8, BITS, NULL, NULL, NULL)) return false;
+    }
+    return true;
+}
 static bool test_mask_low(void) {
     for (unsigned m = 0; m < 1U << 16; m++) {
         mf32 mask = mask_of_f32(m);
@@ -174,6 +187,7 @@ static bool test_mask_low_any(void) {
 static void test_between_types(void) {
     count("vf32_low, vf32_high", test_low());
     count("vf32_narrow", test_narrow());
+    count("vf32_int_low, vf32_int_high", test_int_low());
     count("mf32_low, mf32_high", test_mask_low());
     count("mf64_any of mf32_low, mf32_high", test_mask_low_any());
 }
@@ -438,9 +452,11 @@ TEST_PAIRS(sub, SAME, V(sub)(a, b), x - y)
 TEST_PAIRS(mul, SAME, V(mul)(a, b), (x * y))
 TEST_PAIRS(div, SAME, V(div)(a, b), x / y)
 TEST_PAIRS(max, SAME, V(max)(a, b), x > y ? x : y)
+TEST_PAIRS(min, SAME, V(min)(a, b), x < y ? x : y)
 TEST_PAIRS(addbits, BITS, V(addbits)(a, b), FN(from_bits)((UINT)(FN(to_bits)(x) + FN(to_bits)(y))))
 TEST_PAIRS(lt, BITS, V(select)(V(lt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 1 : 0)
 TEST_PAIRS(eq, BITS, V(select)(V(eq)(a, b), V(set1)(1), V(set1)(0)), x == y ? 1 : 0)
+TEST_PAIRS(nlt, BITS, V(select)(V(nlt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 0 : 1)
 
 /* fma and fnma of all pairs, with an addend from the table, and with one that cancels the product but
  * for its rounding error. Without hardware FMA: to one unit, away from overflow and underflow. */
@@ -539,6 +555,22 @@ static bool FN(test_select)(void) {
     }
     return true;
 }
+/* All pairs, a random mask each; a is not -0. */
+static bool FN(test_add_if)(void) {
+    for (int t = 0; t < COUNT * COUNT; t++) {
+        const REAL *q = FN(value) + t % COUNT;
+        unsigned m = (unsigned)random_bits() & ((1U << N) - 1);
+        REAL p[N], want[N];
+        for (int l = 0; l < N; l++) {
+            p[l] = FN(value)[t / COUNT + l];
+            if (p[l] == 0) p[l] = 0;
+            want[l] = m >> l & 1 ? p[l] + q[l] : p[l];
+        }
+        VEC got = V(add_if)(FN(mask_of)(m), V(load)(p), V(load)(q));
+        if (!FN(expect)("add_if", got, want, SAME, p, q, NULL)) return false;
+    }
+    return true;
+}
 static bool FN(test_not)(void) {
     for (unsigned m = 0; m < 1U << N; m++) {
         unsigned got = FN(bits_of)(M(not)(FN(mask_of)(m)));
@@ -555,6 +587,20 @@ static bool FN(test_and_or)(bool is_and) {
         unsigned got = FN(bits_of)(is_and ? M(and)(a, b) : M(or)(a, b));
         if (got == (is_and ? (m & k) : (m | k))) continue;
         printf("%s: masks %x and %x, got %x\n", is_and ? "and" : "or", m, k, got);
+        return false;
+    }
+    return true;
+}
+/* The mask of vT_nlt, too: where NaN makes it true it is like any other. */
+static bool FN(test_nlt_mask)(void) {
+    for (unsigned m = 0; m < 1U << N; m++) {
+        REAL lane[N];
+        for (int i = 0; i < N; i++) lane[i] = m >> i & 1 ? (REAL)NAN : 0;
+        MASK mask = V(nlt)(V(load)(lane), V(set1)(1));
+        if (FN(bits_of)(mask) == m && !M(any)(mask) == (m == 0) &&
+            FN(bits_of)(M(not)(mask)) == (~m & ((1U << N) - 1)))
+            continue;
+        printf("nlt: mask %x\n", m);
         return false;
     }
     return true;
@@ -592,12 +638,16 @@ static void FN(test_type)(void) {
     count("v" TYPE "_fma", FN(test_fused)("fma", false));
     count("v" TYPE "_fnma", FN(test_fused)("fnma", true));
     RUN(max);
+    RUN(min);
     RUN(shift);
     RUN(addbits);
     RUN(exponent);
     RUN(xor);
     RUN(lt);
     RUN(eq);
+    RUN(nlt);
+    RUN(nlt_mask);
+    RUN(add_if);
     RUN(select);
     count("m" TYPE "_and", FN(test_and_or)(true));
     count("m" TYPE "_or", FN(test_and_or)(false));
