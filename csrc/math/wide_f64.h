@@ -62,7 +62,7 @@ SG_BODY wide_f64 wide_select_f64(mf64 m, wide_f64 x, wide_f64 y) {
  * of e), is rounded to a multiple of 2^(a-83) with the help of `middle` = 1.5 2^(a-31), and added to `small`. That is
  * the one error: 2^-83.5 of the largest term, as there, for each term.
  * (Tried: sum + e in the place of big + e, which saves the integer. Which way a tie goes then depends on the terms
- * before it, and with it, once in a blue moon, how what is left is rounded.) */
+ * before it, and with it, for crafted terms, how what is left of it is rounded.) */
 enum { SUM_GROUP_F64 = 256 };
 typedef struct { vf64 big, middle, sum, small; } sum_f64;
 

@@ -216,8 +216,7 @@ static void FN(shuffle)(int *order, int n) {
 static bool FN(is_right)(double hi, double lo, quad want, quad exact, int n, int anchor) {
     const quad got = (quad)hi + (quad)lo, error = got - exact;
     const quad bound = (quad)n * power(anchor - LOWER - 1) * (1 + power(-EXTRA) + (quad)0x1p-20);
-    if ((SG_FUSED ? got == want : true) && (double)got == hi && error <= bound &&
-        -error <= bound)
+    if ((SG_FUSED ? got == want : true) && (double)got == hi && error <= bound && -error <= bound)
         return true;
     printf("anchor %d, %d terms: %a + %a, off the rounded terms by %a, off the sum by %a, bound %a\n", anchor,
            n, hi, lo, (double)(got - want), (double)error, (double)bound);
