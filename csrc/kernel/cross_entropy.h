@@ -214,13 +214,13 @@ SG_INLINE int FN(label_tile)(int layout, int grad, int hess, const FN(tile) *t) 
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
     wide e = FN(wide_term)(target, FN(limits_of)(row.max));
     wide rest = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-    wide slope = y.row, top = FN(wide_sub)(FN(zero)(), FN(wide_mul)(y.row, rest));
+    wide slope = y.row, top = FN(wide_sub)(FN(zero)(), y.unweighted ? rest : FN(wide_mul)(y.row, rest));
     if (c->z_loss != 0) {
         const wide z = FN(z_slope)(c, y.row, lse);
         slope = FN(wide_add)(slope, z);
         top = FN(wide_add)(top, FN(wide_mul)(z, e));
     }
-    slope = FN(wide_mul)(slope, unit);
+    slope = y.unweighted && c->z_loss == 0 ? unit : FN(wide_mul)(slope, unit);
     if (hess) FN(scale_rows_both)(layout, t, terms, to, curvature, &row, slope, inverse);
     else FN(scale_rows)(layout, t, terms, to, Ms, row.M, FN(wide_mul)(slope, inverse));
     FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(label_entry)(top, inverse, unit)));

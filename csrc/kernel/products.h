@@ -7,7 +7,8 @@ SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) 
     wide dot = FN(zero)();
     for (int r = 0; r < FN(passes)(layout, t); r++) { /* across, each fills the lanes behind it too */
         const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r);
-        const ptrdiff_t next_y = t->rows * y.row, next_g = t->rows * g.row;
+        const ptrdiff_t next_y = t->n <= BLOCK_N ? t->rows * y.row : BLOCK_N,
+                        next_g = t->n <= BLOCK_N ? t->rows * g.row : BLOCK_N;
         wide sum[4 * VL];
         FN(clear_chains)(layout, sum);
         SG_EACH(layout, t->n, FN(chains)(layout), {
