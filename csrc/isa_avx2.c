@@ -4,7 +4,7 @@
 #if SG_X86_64
 #include <immintrin.h>
 
-SG_TARGET_BEGIN("avx2,fma,f16c,bmi")
+SG_TARGET_BEGIN("avx2,fma,f16c")
 #include "simd/avx2.h"
 #include "kernels.h"
 SG_TARGET_END

@@ -4,7 +4,7 @@
 #if SG_X86_64
 #include <immintrin.h>
 
-SG_TARGET_BEGIN("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,f16c,bmi")
+SG_TARGET_BEGIN("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,f16c")
 #include "simd/avx512.h"
 #include "kernels.h"
 SG_TARGET_END

@@ -25,7 +25,6 @@
 #undef viota
 #undef vload
 #undef vstore
-#undef vstream
 #undef vload_n
 #undef vstore_n
 #undef vload_tile
@@ -51,6 +50,5 @@
 #undef mor
 #undef mnot
 #undef many
-#undef mfirst
 #undef wide
 #undef SUM_GROUP

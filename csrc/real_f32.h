@@ -28,7 +28,6 @@
 #define viota vf32_iota
 #define vload vf32_load
 #define vstore vf32_store
-#define vstream vf32_stream
 #define vload_n vf32_load_n
 #define vstore_n vf32_store_n
 #define vload_tile vf32_load_tile
@@ -54,6 +53,5 @@
 #define mor mf32_or
 #define mnot mf32_not
 #define many mf32_any
-#define mfirst mf32_first
 #define wide wide_f32
 #define SUM_GROUP SUM_GROUP_F32

@@ -28,7 +28,6 @@
 #define viota vf64_iota
 #define vload vf64_load
 #define vstore vf64_store
-#define vstream vf64_stream
 #define vload_n vf64_load_n
 #define vstore_n vf64_store_n
 #define vload_tile vf64_load_tile
@@ -54,6 +53,5 @@
 #define mor mf64_or
 #define mnot mf64_not
 #define many mf64_any
-#define mfirst mf64_first
 #define wide wide_f64
 #define SUM_GROUP SUM_GROUP_F64

@@ -7,9 +7,7 @@
  * 2 w is wide; w^3 P is below 1 % of it, so that the dtype's own arithmetic is enough there. */
 
 /* 2^j, j an integer, as a normal number */
-SG_INLINE vreal FN(power_of)(vreal j) {
-    return vshift(vadd(vset1(REAL_MAGIC), vadd(vset1(REAL_BIAS), j)));
-}
+SG_INLINE vreal FN(power_of)(vreal j) { return vshift(vadd(vset1(REAL_MAGIC), vadd(vset1(REAL_BIAS), j))); }
 
 /* j ln2 + log((1 + w) / (1 - w)) */
 SG_BODY wide FN(log_tail)(wide w, vreal j) {

@@ -50,8 +50,8 @@ SG_BODY wide_f32 wide_fold_lanes_f32(wide_f32 x) {
  *     big + e      big = 2^(a+1):               e rounded to a multiple of 2^(a-22), `ints` of them
  *     middle + r   middle = (1 + 2^-5) 2^(a-17): r, what is left of e, to a multiple of 2^(a-40), `rests` of them
  *
- * |r| <= 1.5 2^(a-23), so that neither leaves its binade. The second rounding is the one error: 2^-41.5 of the largest
- * term for each term. (A running float sum of the r would save two operations, but its ties would depend on the order.)
+ * |r| <= 1.5 2^(a-23), so that neither leaves its binade. The second rounding is the one error: 2^-40.5 of the largest
+ * term, which is at least 0.7 2^a, for each term. (A running float sum of the r would save two operations, but its ties would depend on the order.)
  * Integers know no NaN: `poison` does. */
 enum { SUM_GROUP_F32 = 256 };
 typedef struct { vf32 big, middle, ints, rests, poison; } sum_f32;
@@ -90,7 +90,8 @@ SG_BODY wide_f32 sum_total_f32(const sum_f32 *s, int count) {
     const vf64 small = vf64_set1(0x1p-18), start = vf64_set1(-0x1p18 * count);
     const vf64 low = vf64_fma(vf64_add(vf32_int_low(s->rests), start), small, vf32_int_low(s->ints));
     const vf64 high = vf64_fma(vf64_add(vf32_int_high(s->rests), start), small, vf32_int_high(s->ints));
-    return (wide_f32){vf64_fma(low, vf32_low(unit), vf32_low(nan)), vf64_fma(high, vf32_high(unit), vf32_high(nan))};
+    return (wide_f32){vf64_fma(low, vf32_low(unit), vf32_low(nan)),
+                      vf64_fma(high, vf32_high(unit), vf32_high(nan))};
 }
 /* Totals, of one a, added exactly: 53 bits hold 2^12 terms. At the end the lanes of one row are folded. */
 SG_INLINE wide_f32 sum_join_f32(wide_f32 x, wide_f32 y) { return wide_add_f32(x, y); }

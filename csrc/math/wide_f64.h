@@ -49,42 +49,48 @@ SG_BODY wide_f64 wide_div_f64(wide_f64 x, wide_f64 y) {
     vf64 r = vf64_add(vf64_fnma(q, y.hi, x.hi), vf64_fnma(q, y.lo, x.lo));
     return wide_normal(q, vf64_div(r, y.hi));
 }
-SG_BODY wide_f64 wide_inverse_f64(wide_f64 x) { return wide_div_f64((wide_f64){vf64_set1(1), vf64_set1(0)}, x); }
+SG_BODY wide_f64 wide_inverse_f64(wide_f64 x) {
+    return wide_div_f64((wide_f64){vf64_set1(1), vf64_set1(0)}, x);
+}
 SG_BODY wide_f64 wide_select_f64(mf64 m, wide_f64 x, wide_f64 y) {
     return (wide_f64){vf64_select(m, x.hi, y.hi), vf64_select(m, x.lo, y.lo)};
 }
 
 /* An exact running sum of terms e = scale (1 + frac), 0 <= e < 1.42 2^a, at most SUM_GROUP_F64 of them a lane: fixed point
- * in two parts, as in wide_f32.h. The upper one starts at `big` = 2^(a+11): 256 terms stay inside its binade, and each
- * is rounded to a multiple of 2^(a-41). What is left, at most 2^(a-41) of each, is rounded to a multiple of
- * 2^(a-83) with the help of `middle` = 1.5 2^(a-31), the one error, and added to `small`. */
+ * in two parts, as in wide_f32.h. `big` = 2^(a+11) cuts: e is rounded to a multiple of 2^(a-41), and the bits of big + e
+ * are added to those of big, inside whose binade the sum stays. What is left, at most 2^(a-42) (and half an ulp
+ * of e), is rounded to a multiple of 2^(a-83) with the help of `middle` = 1.5 2^(a-31), and added to `small`. That is
+ * the one error: 2^-83.5 of the largest term, as there, for each term.
+ * (Tried: sum + e in the place of big + e, which saves the integer. Which way a tie goes then depends on the terms
+ * before it, and with it, for crafted terms, how what is left of it is rounded.) */
 enum { SUM_GROUP_F64 = 256 };
 typedef struct { vf64 big, middle, sum, small; } sum_f64;
 
+/* `count` terms will be added in each lane: the exponents of as many `big`s are taken off beforehand. */
 SG_INLINE sum_f64 sum_begin_f64(vf64 a, int count) {
-    const vf64 magic = vf64_set1(0x1.8p52);
+    const vf64 magic = vf64_set1(0x1.8p52), big = vf64_add(a, vf64_set1(1023 + 11));
     sum_f64 s;
-    (void)count; /* nothing but SUM_GROUP depends on it here */
-    s.big = vf64_shift(vf64_add(magic, vf64_add(a, vf64_set1(1023 + 11))));
+    s.big = vf64_shift(vf64_add(magic, big));
     s.middle = vf64_mul(vf64_shift(vf64_add(magic, vf64_add(a, vf64_set1(1023 - 31)))), vf64_set1(1.5));
-    s.sum = s.big;
+    s.sum = vf64_shift(vf64_fnma(big, vf64_set1(count - 1), magic));
     s.small = vf64_set1(0);
     return s;
 }
 /* e is fl(scale (1 + frac)). scale - upper is exact: both are multiples of the smaller of their units. */
 SG_INLINE void sum_add_f64(sum_f64 *s, vf64 scale, vf64 frac, vf64 e) {
-    vf64 t = vf64_add(s->sum, e);
-    vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->sum)));
+    vf64 t = vf64_add(s->big, e);
+    vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
     s->small = vf64_add(s->small, vf64_sub(vf64_add(s->middle, r), s->middle));
-    s->sum = t;
+    s->sum = vf64_addbits(s->sum, t);
 }
-/* The same where `m`; elsewhere nothing is added. */
+/* The same where `m`; elsewhere nothing is added, which counts as a term. */
 SG_INLINE void sum_add_if_f64(sum_f64 *s, mf64 m, vf64 scale, vf64 frac, vf64 e) {
-    vf64 t = vf64_add_if(m, s->sum, e);
-    vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->sum)));
+    vf64 t = vf64_add_if(m, s->big, e);
+    vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
     s->small = vf64_add(s->small, vf64_sub(vf64_add_if(m, s->middle, r), s->middle));
-    s->sum = t;
+    s->sum = vf64_addbits(s->sum, t);
 }
+/* A NaN is in `small`, whatever the bits of the other. */
 SG_BODY wide_f64 sum_total_f64(const sum_f64 *s, int count) {
     (void)count;
     return (wide_f64){vf64_sub(s->sum, s->big), s->small};

@@ -1,4 +1,4 @@
-/* avx2.h - the vocabulary on AVX2 with FMA and BMI: two registers a vector. The words are described in
+/* avx2.h - the vocabulary on AVX2 with FMA: two registers a vector. The words are described in
  * VOCABULARY.md. Included inside a target region, after immintrin.h. */
 #ifndef SG_SIMD_AVX2_H
 #define SG_SIMD_AVX2_H
@@ -32,14 +32,6 @@ SG_INLINE void vf32_store(float *p, vf32 a) {
 SG_INLINE void vf64_store(double *p, vf64 a) {
     _mm256_storeu_pd(p, a.lo);
     _mm256_storeu_pd(p + 4, a.hi);
-}
-SG_INLINE void vf32_stream(float *p, vf32 a) {
-    _mm256_stream_ps(p, a.lo);
-    _mm256_stream_ps(p + 8, a.hi);
-}
-SG_INLINE void vf64_stream(double *p, vf64 a) {
-    _mm256_stream_pd(p, a.lo);
-    _mm256_stream_pd(p + 4, a.hi);
 }
 
 /* Lanes first, first + 1, ... that are below n, of a half. */
@@ -259,12 +251,6 @@ SG_INLINE mf64 mf64_not(mf64 a) {
 }
 SG_INLINE int mf32_any(mf32 m) { return _mm256_movemask_ps(_mm256_or_ps(m.lo, m.hi)); }
 SG_INLINE int mf64_any(mf64 m) { return _mm256_movemask_pd(_mm256_or_pd(m.lo, m.hi)); }
-SG_INLINE int mf32_first(mf32 m) {
-    return (int)_tzcnt_u32((unsigned)(_mm256_movemask_ps(m.lo) | _mm256_movemask_ps(m.hi) << 8));
-}
-SG_INLINE int mf64_first(mf64 m) {
-    return (int)_tzcnt_u32((unsigned)(_mm256_movemask_pd(m.lo) | _mm256_movemask_pd(m.hi) << 4));
-}
 
 /* Between the two types. */
 SG_INLINE vf64 h32_widen(__m256 a) {

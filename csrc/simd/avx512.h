@@ -25,8 +25,6 @@ SG_INLINE vf32 vf32_load(const float *p) { return _mm512_loadu_ps(p); }
 SG_INLINE vf64 vf64_load(const double *p) { return _mm512_loadu_pd(p); }
 SG_INLINE void vf32_store(float *p, vf32 a) { _mm512_storeu_ps(p, a); }
 SG_INLINE void vf64_store(double *p, vf64 a) { _mm512_storeu_pd(p, a); }
-SG_INLINE void vf32_stream(float *p, vf32 a) { _mm512_stream_ps(p, a); }
-SG_INLINE void vf64_stream(double *p, vf64 a) { _mm512_stream_pd(p, a); }
 SG_INLINE vf32 vf32_load_n(const float *p, int n, float fill) {
     return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), mf32_below(n), p);
 }
@@ -167,8 +165,6 @@ SG_INLINE mf32 mf32_not(mf32 a) { return (mf32)~a; }
 SG_INLINE mf64 mf64_not(mf64 a) { return (mf64)~a; }
 SG_INLINE int mf32_any(mf32 m) { return m != 0; }
 SG_INLINE int mf64_any(mf64 m) { return m != 0; }
-SG_INLINE int mf32_first(mf32 m) { return (int)_tzcnt_u32(m); }
-SG_INLINE int mf64_first(mf64 m) { return (int)_tzcnt_u32(m); }
 
 /* Between the two types. */
 SG_INLINE vf64 vf32_low(vf32 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }

@@ -52,8 +52,6 @@ SG_INLINE void vf64_store(double *p, vf64 x) {
     vst1q_f64(p + 4, x.c);
     vst1q_f64(p + 6, x.d);
 }
-SG_INLINE void vf32_stream(float *p, vf32 x) { vf32_store(p, x); }
-SG_INLINE void vf64_stream(double *p, vf64 x) { vf64_store(p, x); }
 
 /* Tails: n / 4 (n / 2) whole quarters, then the first n % 4 (n % 2) lanes of the next. */
 SG_INLINE float32x4_t q32_load_n(const float *p, int n, float32x4_t fill) {
@@ -281,20 +279,6 @@ SG_INLINE int mf32_any(mf32 m) {
 SG_INLINE int mf64_any(mf64 m) {
     uint64x2_t any = vorrq_u64(vorrq_u64(m.a, m.b), vorrq_u64(m.c, m.d));
     return vmaxvq_u32(vreinterpretq_u32_u64(any)) != 0;
-}
-/* The first lane that is set is the smallest of the numbers (lane | not mask), of one byte each. */
-SG_INLINE int mf32_first(mf32 m) {
-    uint16x8_t ab = vuzp1q_u16(vreinterpretq_u16_u32(m.a), vreinterpretq_u16_u32(m.b));
-    uint16x8_t cd = vuzp1q_u16(vreinterpretq_u16_u32(m.c), vreinterpretq_u16_u32(m.d));
-    uint8x16_t mask = vuzp1q_u8(vreinterpretq_u8_u16(ab), vreinterpretq_u8_u16(cd));
-    uint8x16_t lane = vcombine_u8(vcreate_u8(0x0706050403020100), vcreate_u8(0x0f0e0d0c0b0a0908));
-    return vminvq_u8(vornq_u8(lane, mask));
-}
-SG_INLINE int mf64_first(mf64 m) {
-    uint32x4_t ab = vuzp1q_u32(vreinterpretq_u32_u64(m.a), vreinterpretq_u32_u64(m.b));
-    uint32x4_t cd = vuzp1q_u32(vreinterpretq_u32_u64(m.c), vreinterpretq_u32_u64(m.d));
-    uint16x8_t abcd = vuzp1q_u16(vreinterpretq_u16_u32(ab), vreinterpretq_u16_u32(cd));
-    return vminv_u8(vorn_u8(vcreate_u8(0x0706050403020100), vmovn_u16(abcd)));
 }
 
 /* Between the two types. */

@@ -40,7 +40,6 @@ SG_INLINE void vf32_store(float *p, vf32 a) {
     memcpy(p + 2 * 4, &a.q[2], 16);
     memcpy(p + 3 * 4, &a.q[3], 16);
 }
-SG_INLINE void vf32_stream(float *p, vf32 a) { vf32_store(p, a); }
 SG_INLINE vf64 vf64_load(const double *p) {
     return (vf64){{qf64_load(p), qf64_load(p + 2), qf64_load(p + 2 * 2), qf64_load(p + 3 * 2)}};
 }
@@ -50,7 +49,6 @@ SG_INLINE void vf64_store(double *p, vf64 a) {
     memcpy(p + 2 * 2, &a.q[2], 16);
     memcpy(p + 3 * 2, &a.q[3], 16);
 }
-SG_INLINE void vf64_stream(double *p, vf64 a) { vf64_store(p, a); }
 SG_INLINE vf32 vf32_set1(float a) {
     const qf32 q = {a, a, a, a};
     return (vf32){{q, q, q, q}};
@@ -264,25 +262,11 @@ SG_INLINE int mf32_any(mf32 m) {
     memcpy(word, &any, sizeof any);
     return (word[0] | word[1]) != 0;
 }
-SG_NOINLINE int mf32_first(mf32 m) {
-    int32_t lane[16];
-    int i = 0;
-    memcpy(lane, &m, sizeof m);
-    while (!lane[i]) i++;
-    return i;
-}
 SG_INLINE int mf64_any(mf64 m) {
     if64 any = m.q[0] | m.q[1] | m.q[2] | m.q[3];
     uint64_t word[2];
     memcpy(word, &any, sizeof any);
     return (word[0] | word[1]) != 0;
-}
-SG_NOINLINE int mf64_first(mf64 m) {
-    int64_t lane[8];
-    int i = 0;
-    memcpy(lane, &m, sizeof m);
-    while (!lane[i]) i++;
-    return i;
 }
 
 /* Bits. */

@@ -8,7 +8,7 @@
 #include <quadmath.h>
 #include <stdio.h>
 
-SG_TARGET_BEGIN("avx2,fma,f16c,bmi")
+SG_TARGET_BEGIN("avx2,fma,f16c")
 #include "simd/avx2.h"
 
 #include "math/wide_f32.h"

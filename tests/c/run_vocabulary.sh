@@ -1,5 +1,6 @@
 #!/bin/sh
-# run_vocabulary.sh - builds and runs test_vocabulary.c for every instruction set and compiler of this machine.
+# run_vocabulary.sh - builds and runs test_vocabulary.c, and exact_sum.c that stands on it, for every instruction set and
+# compiler of this machine.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -11,12 +12,14 @@ failures=0
 # run HEADER FUSED TARGET COMPILER [EMULATOR]; no target region where TARGET is empty.
 run() {
     echo "== $1${3:+ ($3)}, $4${5:+, $5}"
-    # $4 is a command with its options, $5 a command or nothing.
-    # shellcheck disable=SC2086
-    if ! $4 $flags "-DSG_TEST_ISA_HEADER=\"simd/$1.h\"" "-DSG_FUSED=$2" ${3:+"-DSG_TEST_TARGET=\"$3\""} \
-        tests/c/test_vocabulary.c -o "$test" -lm || ! ${5:-} "$test"; then
-        failures=$((failures + 1))
-    fi
+    for source in test_vocabulary exact_sum; do
+        # $4 is a command with its options, $5 a command or nothing.
+        # shellcheck disable=SC2086
+        if ! $4 $flags "-DSG_TEST_ISA_HEADER=\"simd/$1.h\"" "-DSG_FUSED=$2" ${3:+"-DSG_TEST_TARGET=\"$3\""} \
+            tests/c/$source.c -o "$test" -lm || ! ${5:-} "$test"; then
+            failures=$((failures + 1))
+        fi
+    done
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -32,9 +35,9 @@ for compiler in gcc clang-19; do
     x86_64)
         run portable 0 "" $compiler
         if cpu_has avx2 fma; then run portable 1 avx2,fma $compiler; fi
-        if cpu_has avx2 fma f16c bmi1; then run avx2 1 avx2,fma,f16c,bmi $compiler; fi
-        if cpu_has avx512f avx512dq avx512bw avx512vl bmi1; then
-            run avx512 1 avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,f16c,bmi $compiler
+        if cpu_has avx2 fma f16c; then run avx2 1 avx2,fma,f16c $compiler; fi
+        if cpu_has avx512f avx512dq avx512bw avx512vl; then
+            run avx512 1 avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,f16c $compiler
         fi
         ;;
     aarch64 | arm64)

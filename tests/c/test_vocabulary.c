@@ -150,6 +150,19 @@ static bool test_narrow(void) {
     }
     return true;
 }
+static bool test_int_low(void) {
+    for (int i = 0; i < COUNT; i++) {
+        double want[16];
+        for (int l = 0; l < 16; l++) {
+            int64_t bits = to_bits_f32(value_f32[i + l]);
+            want[l] = (double)(bits < (int64_t)1 << 31 ? bits : bits - ((int64_t)1 << 32));
+        }
+        vf32 a = vf32_load(value_f32 + i);
+        if (!expect_f64("vf32_int_low", vf32_int_low(a), want, BITS, NULL, NULL, NULL)) return false;
+        if (!expect_f64("vf32_int_high", vf32_int_high(a), want + 8, BITS, NULL, NULL, NULL)) return false;
+    }
+    return true;
+}
 static bool test_mask_low(void) {
     for (unsigned m = 0; m < 1U << 16; m++) {
         mf32 mask = mask_of_f32(m);
@@ -166,7 +179,7 @@ static bool test_mask_low_any(void) {
         mf32 mask = mask_of_f32(1U << i);
         mf64 half = i < 8 ? mf32_low(mask) : mf32_high(mask);
         mf64 rest = i < 8 ? mf32_high(mask) : mf32_low(mask);
-        if (!mf64_any(half) || mf64_any(rest) || mf64_first(half) != i % 8) return false;
+        if (bits_of_f64(half) != 1U << i % 8 || !mf64_any(half) || mf64_any(rest)) return false;
         if (mf64_any(mf64_and(half, mf64_not(half)))) return false;
     }
     return true;
@@ -174,8 +187,9 @@ static bool test_mask_low_any(void) {
 static void test_between_types(void) {
     count("vf32_low, vf32_high", test_low());
     count("vf32_narrow", test_narrow());
+    count("vf32_int_low, vf32_int_high", test_int_low());
     count("mf32_low, mf32_high", test_mask_low());
-    count("mf64_any, mf64_first of mf32_low", test_mask_low_any());
+    count("mf64_any of mf32_low, mf32_high", test_mask_low_any());
 }
 #ifdef SG_TEST_TARGET
 SG_TARGET_END
@@ -322,10 +336,6 @@ static void FN(store_all)(REAL *p, VEC a, int n) {
     (void)n;
     V(store)(p, a);
 }
-static void FN(stream_all)(REAL *p, VEC a, int n) {
-    (void)n;
-    V(stream)(p, a);
-}
 static void FN(store_first)(REAL *p, VEC a, int n) { V(store_n)(p, a, n); }
 
 static bool FN(store_is_right)(const char *word, FN(storing) *store, ptrdiff_t at, int n, const REAL *a) {
@@ -344,11 +354,6 @@ static bool FN(test_store)(void) {
     for (int at = 0; at < 2 * N; at++)
         ok = FN(store_is_right)("store", FN(store_all), at, N, FN(value) + at) && ok;
     return ok;
-}
-static bool FN(test_stream)(void) {
-    ptrdiff_t last = GUARDED_SIZE / sizeof(REAL) - N;
-    bool ok = FN(store_is_right)("stream", FN(stream_all), last, N, FN(value));
-    return FN(store_is_right)("stream", FN(stream_all), 2 * N, N, FN(value) + 3) && ok;
 }
 static bool FN(test_load_n)(void) {
     const REAL fill[] = {0, 3, (REAL)NAN, -(REAL)INFINITY};
@@ -447,9 +452,11 @@ TEST_PAIRS(sub, SAME, V(sub)(a, b), x - y)
 TEST_PAIRS(mul, SAME, V(mul)(a, b), (x * y))
 TEST_PAIRS(div, SAME, V(div)(a, b), x / y)
 TEST_PAIRS(max, SAME, V(max)(a, b), x > y ? x : y)
+TEST_PAIRS(min, SAME, V(min)(a, b), x < y ? x : y)
 TEST_PAIRS(addbits, BITS, V(addbits)(a, b), FN(from_bits)((UINT)(FN(to_bits)(x) + FN(to_bits)(y))))
 TEST_PAIRS(lt, BITS, V(select)(V(lt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 1 : 0)
 TEST_PAIRS(eq, BITS, V(select)(V(eq)(a, b), V(set1)(1), V(set1)(0)), x == y ? 1 : 0)
+TEST_PAIRS(nlt, BITS, V(select)(V(nlt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 0 : 1)
 
 /* fma and fnma of all pairs, with an addend from the table, and with one that cancels the product but
  * for its rounding error. Without hardware FMA: to one unit, away from overflow and underflow. */
@@ -537,7 +544,7 @@ static bool FN(test_xor)(void) {
     return true;
 }
 
-/* Masks: every one of them for select, not, any, first; random pairs for and, or. */
+/* Masks: every one of them for select, not, any; random pairs for and, or. */
 static bool FN(test_select)(void) {
     for (unsigned m = 0; m < 1U << N; m++) {
         const REAL *p = FN(value) + random_bits() % COUNT, *q = FN(value) + random_bits() % COUNT;
@@ -545,6 +552,22 @@ static bool FN(test_select)(void) {
         for (int l = 0; l < N; l++) want[l] = m >> l & 1 ? p[l] : q[l];
         VEC got = V(select)(FN(mask_of)(m), V(load)(p), V(load)(q));
         if (!FN(expect)("select", got, want, BITS, p, q, NULL)) return false;
+    }
+    return true;
+}
+/* All pairs, a random mask each; a is not -0. */
+static bool FN(test_add_if)(void) {
+    for (int t = 0; t < COUNT * COUNT; t++) {
+        const REAL *q = FN(value) + t % COUNT;
+        unsigned m = (unsigned)random_bits() & ((1U << N) - 1);
+        REAL p[N], want[N];
+        for (int l = 0; l < N; l++) {
+            p[l] = FN(value)[t / COUNT + l];
+            if (p[l] == 0) p[l] = 0;
+            want[l] = m >> l & 1 ? p[l] + q[l] : p[l];
+        }
+        VEC got = V(add_if)(FN(mask_of)(m), V(load)(p), V(load)(q));
+        if (!FN(expect)("add_if", got, want, SAME, p, q, NULL)) return false;
     }
     return true;
 }
@@ -568,6 +591,20 @@ static bool FN(test_and_or)(bool is_and) {
     }
     return true;
 }
+/* The mask of vT_nlt, too: where NaN makes it true it is like any other. */
+static bool FN(test_nlt_mask)(void) {
+    for (unsigned m = 0; m < 1U << N; m++) {
+        REAL lane[N];
+        for (int i = 0; i < N; i++) lane[i] = m >> i & 1 ? (REAL)NAN : 0;
+        MASK mask = V(nlt)(V(load)(lane), V(set1)(1));
+        if (FN(bits_of)(mask) == m && !M(any)(mask) == (m == 0) &&
+            FN(bits_of)(M(not)(mask)) == (~m & ((1U << N) - 1)))
+            continue;
+        printf("nlt: mask %x\n", m);
+        return false;
+    }
+    return true;
+}
 /* The complement of a mask, too: a representation may have more bits than lanes. */
 static bool FN(test_any)(void) {
     for (unsigned m = 0; m < 1U << N; m++) {
@@ -575,17 +612,6 @@ static bool FN(test_any)(void) {
         bool whole = m == (1U << N) - 1;
         if (!M(any)(mask) == (m == 0) && !M(any)(M(not)(mask)) == whole) continue;
         printf("any: mask %x\n", m);
-        return false;
-    }
-    return true;
-}
-static bool FN(test_first)(void) {
-    for (unsigned m = 1; m < 1U << N; m++) {
-        int want = 0;
-        while (!(m >> want & 1)) want++;
-        int got = M(first)(FN(mask_of)(m));
-        if (got == want) continue;
-        printf("first: mask %x, got %d\n", m, got);
         return false;
     }
     return true;
@@ -601,7 +627,6 @@ static void FN(test_type)(void) {
     RUN(iota);
     RUN(load);
     RUN(store);
-    RUN(stream);
     RUN(load_n);
     RUN(store_n);
     RUN(load_tile);
@@ -613,18 +638,21 @@ static void FN(test_type)(void) {
     count("v" TYPE "_fma", FN(test_fused)("fma", false));
     count("v" TYPE "_fnma", FN(test_fused)("fnma", true));
     RUN(max);
+    RUN(min);
     RUN(shift);
     RUN(addbits);
     RUN(exponent);
     RUN(xor);
     RUN(lt);
     RUN(eq);
+    RUN(nlt);
+    RUN(nlt_mask);
+    RUN(add_if);
     RUN(select);
     count("m" TYPE "_and", FN(test_and_or)(true));
     count("m" TYPE "_or", FN(test_and_or)(false));
     RUN_MASK(not);
     RUN_MASK(any);
-    RUN_MASK(first);
 }
 
 #undef REAL
