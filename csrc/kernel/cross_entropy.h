@@ -116,13 +116,9 @@ SG_NOINLINE wide FN(z_slope)(const sg_call *c, wide row, wide lse) {
     if (c->z_loss == 0) return FN(zero)();
     return FN(wide_mul)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), row), lse);
 }
-/* what gradients are divided by: T norm; and its inverse */
+/* what gradients are divided by: T norm */
 SG_BODY wide FN(divisor)(const sg_call *c) {
     return FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1]));
-}
-SG_INLINE wide FN(unit_of)(const sg_call *c) {
-    const wide one = FN(wide_set1)(1, 0);
-    return c->temperature == 1 && c->norm[0] == 1 && c->norm[1] == 0 ? one : FN(wide_div)(one, FN(divisor)(c));
 }
 /* The label's entry of the gradient, (top / sum) unit. A unit above 1 goes first: what is subnormal before it may be a
  * number of many digits after it. */
@@ -137,19 +133,60 @@ SG_BODY wide FN(lse_of)(const FN(stats) *row, wide log) {
     return FN(wide_add)(FN(wide_of)(row->offset), FN(wide_add)(FN(wide_of)(row->max), log));
 }
 
-/* Labels without smoothing. With `grad`, the terms go to the gradient, which is then scaled in place. */
-SG_INLINE int FN(label_tile)(int layout, int grad, const FN(tile) *t) {
+/* grad = e f, hess = h e (1 - s) for one row, or the rows in lanes: the diagonal of the Hessian without z_loss. At the
+ * maximum, whose term is `top`, 1 - s would cancel: hess_top is its own. */
+SG_INLINE void FN(scale_both)(int layout, FN(view) e, FN(view) grad, FN(view) hess, ptrdiff_t n, FN(factor) f,
+                              FN(factor) s, FN(factor) h, vreal top, vreal hess_top) {
+    SG_EACH(layout, n, 4, {
+        vreal a = FN(read)(layout, full, e, v, n, 0), b = vmul(a, s.pre);
+        vreal rest = vfnma(b, s.lo, vfnma(b, s.hi, vset1(1)));
+        FN(write)(layout, full, grad, v, n, FN(times_any)(a, f));
+        FN(write)(layout, full, hess, v, n, vselect(veq(a, top), hess_top, vmul(FN(times_any)(a, h), rest)));
+    });
+}
+SG_INLINE void FN(scale_rows_both)(int layout, const FN(tile) *t, FN(view) e, FN(view) grad, FN(view) hess,
+                                   const FN(stats) *row, wide slope, wide inverse) {
+    const vreal K = vset1(-HEADROOM);
+    const wide T = FN(wide_set1)(t->call->temperature, 0);
+    const wide g = FN(wide_mul)(slope, inverse), h = t->call->temperature == 1 ? g : FN(wide_div)(g, T);
+    const FN(factor) to_grad = FN(factor_of)(g, K), to_s = FN(factor_of)(inverse, K), to_hess = FN(factor_of)(h, K);
+    /* h s_top others / sum, the last factor last: what it makes subnormal is rounded once */
+    const wide s_top = FN(wide_mul)(FN(wide_mul)(h, FN(wide_ldexp)(row->top, K)), row->others);
+    const wide top = FN(wide_mul)(s_top, FN(wide_ldexp)(inverse, K));
+    const vreal tops[8] = {to_grad.pre, to_grad.hi, to_grad.lo, to_s.pre,
+                           to_s.hi,     to_s.lo,    to_hess.pre, to_hess.hi};
+    FN(lanes) of[11];
+    for (int k = 0; k < 8; k++) of[k] = FN(lanes_of)(tops[k]);
+    of[8] = FN(lanes_of)(to_hess.lo);
+    of[9] = FN(lanes_of)(FN(wide_round)(row->top));
+    of[10] = FN(lanes_of)(FN(wide_round)(top));
+    for (int r = 0; r < FN(passes)(layout, t); r++) {
+        vreal a[11];
+        for (int k = 0; k < 11; k++) a[k] = FN(spread)(layout, &of[k], r);
+        FN(scale_both)(layout, FN(row_of)(e, r), FN(row_of)(grad, r), FN(row_of)(hess, r), t->n,
+                       (FN(factor)){a[0], a[1], a[2], 0}, (FN(factor)){a[3], a[4], a[5], 0},
+                       (FN(factor)){a[6], a[7], a[8], 0}, a[9], a[10]);
+    }
+}
+
+/* Labels without smoothing; with `hess` no z_loss, and rows of one block. With `grad`, the terms go to the gradient, which
+ * is then scaled in place. */
+SG_INLINE int FN(label_tile)(int layout, int grad, int hess, const FN(tile) *t) {
     const sg_call *c = t->call;
     FN(targets) y;
     FN(targets_of)(layout, t, &y);
     TILE_BUFFER(buffer, 0);
-    FN(view) to = {buffer, VL, 0};
+    TILE_BUFFER(hess_buffer, 1);
+    FN(view) to = {buffer, VL, 0}, curvature = {hess_buffer, VL, 0};
     if (grad) to = FN(open_out)(layout, t, &c->out, buffer);
+    if (hess) curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
     if (layout == LAYOUT_ACROSS && !y.any) {
         FN(put_loss)(t, &y, FN(zero)());
         if (!grad) return 1;
         FN(clear_ignored)(layout, t, &y, to);
         FN(close_out)(layout, t, &c->out, to);
+        if (hess) FN(clear_ignored)(layout, t, &y, curvature);
+        if (hess) FN(close_out)(layout, t, &c->hess, curvature);
         return 1;
     }
     vreal target = FN(at_labels)(t, &y);
@@ -173,20 +210,26 @@ SG_INLINE int FN(label_tile)(int layout, int grad, const FN(tile) *t) {
     FN(put_loss)(t, &y, loss);
     if (!grad) return 1;
 
-    const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), unit = FN(unit_of)(c);
+    const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), unit = t->unit;
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
     wide e = FN(wide_term)(target, FN(limits_of)(row.max));
     wide rest = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-    wide slope = y.row, top = FN(wide_sub)(FN(zero)(), FN(wide_mul)(y.row, rest));
+    wide slope = y.row, top = FN(wide_sub)(FN(zero)(), y.unweighted ? rest : FN(wide_mul)(y.row, rest));
     if (c->z_loss != 0) {
         const wide z = FN(z_slope)(c, y.row, lse);
         slope = FN(wide_add)(slope, z);
         top = FN(wide_add)(top, FN(wide_mul)(z, e));
     }
-    FN(scale_rows)(layout, t, terms, to, Ms, row.M, FN(wide_mul)(FN(wide_mul)(slope, unit), inverse));
+    slope = y.unweighted && c->z_loss == 0 ? unit : FN(wide_mul)(slope, unit);
+    if (hess) FN(scale_rows_both)(layout, t, terms, to, curvature, &row, slope, inverse);
+    else FN(scale_rows)(layout, t, terms, to, Ms, row.M, FN(wide_mul)(slope, inverse));
     FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(label_entry)(top, inverse, unit)));
     if (!y.all) FN(clear_ignored)(layout, t, &y, to);
     FN(close_out)(layout, t, &c->out, to);
+    if (hess) {
+        if (!y.all) FN(clear_ignored)(layout, t, &y, curvature);
+        FN(close_out)(layout, t, &c->hess, curvature);
+    }
     return 1;
 }
 
@@ -220,6 +263,22 @@ SG_BODY vreal FN(weight_at)(int layout, int full, const FN(weights) *w, ptrdiff_
     return a;
 }
 
+/* distance = sum_k a_k (max - x_k) and weight = sum_k a_k, but for the sample weight. */
+SG_INLINE void FN(weigh_row)(int layout, const FN(tile) *t, const FN(weights) *weights, FN(view) x, vreal max,
+                             wide *distance, wide *weight) {
+    wide far[4 * VL], total[4 * VL];
+    FN(clear_chains)(layout, far);
+    FN(clear_chains)(layout, total);
+    SG_EACH(layout, t->n, FN(chains)(layout), {
+        vreal a = FN(weight_at)(layout, full, weights, v, t->n), b = FN(read)(layout, full, x, v, t->n, 0);
+        b = vselect(veq(a, vset1(0)), max, b); /* what does not count has no distance: 0 inf = 0 */
+        far[l] = FN(wide_fma_difference)(far[l], a, max, b);
+        total[l] = FN(wide_fma)(total[l], a, vset1(1));
+    });
+    *distance = FN(fold_chains)(layout, far);
+    *weight = FN(fold_chains)(layout, total);
+}
+
 /* The general way: any targets, any options; with `grad`, and with `hess` of it. */
 SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile) *t) {
     const sg_call *c = t->call;
@@ -246,23 +305,24 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
     FN(view) x = FN(open_logits)(layout, t, buffer, spare);
     FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
     FN(stats) row;
-    if (!FN(log_stats)(layout, t, &x, spare, &row)) return 0;
+    const wide one = FN(wide_set1)(1, 0);
+    wide distance = FN(zero)(), weight = FN(zero)();
+    /* Rows of one block keep their terms where the gradient is to be; what needs the logits comes before. Rows that are
+     * longer or far compute them twice, to the same bits. */
+    vreal max = grad && t->n <= BLOCK_N ? FN(max_of)(layout, x, t->n) : vset1(REAL_INF);
+    const int keep = !many(FN(is_far)(max));
+    if (keep) {
+        FN(weigh_row)(layout, t, &weights, x, max, &distance, &weight);
+        if (!FN(grad_stats)(layout, t, &x, spare, spare, NULL, &row)) return 0;
+    } else {
+        if (!FN(log_stats)(layout, t, &x, spare, &row)) return 0;
+        FN(weigh_row)(layout, t, &weights, x, row.max, &distance, &weight);
+    }
     target = FN(shift_target)(target, row.offset);
-
-    /* D and A but for the sample weight; then the label's share, a = (1 - e) w_t */
-    wide far[4 * VL], total[4 * VL];
-    FN(clear_chains)(layout, far);
-    FN(clear_chains)(layout, total);
-    SG_EACH(layout, t->n, FN(chains)(layout), {
-        vreal a = FN(weight_at)(layout, full, &weights, v, t->n), b = FN(read)(layout, full, x, v, t->n, 0);
-        b = vselect(veq(a, vset1(0)), row.max, b); /* what does not count has no distance: 0 inf = 0 */
-        far[l] = FN(wide_fma_difference)(far[l], a, row.max, b);
-        total[l] = FN(wide_fma)(total[l], a, vset1(1));
-    });
     wide sample = FN(wide_of)(y.sample), label = FN(zero)();
     wide log = FN(log_ratio)(row.others, row.top), lse = FN(lse_of)(&row, log);
-    wide mass = FN(wide_mul)(sample, FN(fold_chains)(layout, total));
-    wide loss = FN(wide_add)(FN(weigh)(sample, FN(fold_chains)(layout, far)), FN(wide_mul)(mass, log));
+    wide mass = FN(wide_mul)(sample, weight);
+    wide loss = FN(wide_add)(FN(weigh)(sample, distance), FN(wide_mul)(mass, log));
     if (c->labels) {
         label = FN(wide_mul)(FN(wide_of)(weights.p), y.row);
         wide d = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
@@ -272,7 +332,7 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
     if (!grad) return 1;
 
     const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), divisor = FN(divisor)(c);
-    const wide one = FN(wide_set1)(1, 0), unit = FN(wide_div)(one, divisor);
+    const wide unit = t->unit;
     const wide z = FN(z_slope)(c, y.row, lse), A = FN(wide_add)(FN(wide_add)(mass, label), z);
     const wide slope = FN(wide_div)(A, divisor), rest = FN(wide_div)(row.others, sum);
     const wide rest_unit = FN(wide_mul)(rest, unit);
@@ -280,6 +340,7 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
     const vreal A_hi = FN(wide_round)(A), A_lo = FN(wide_rest)(A, A_hi);
     const vreal rest_hi = FN(wide_round)(rest_unit), rest_lo = FN(wide_rest)(rest_unit, rest_hi);
     const FN(limits) limits = FN(limits_of)(row.max);
+    const vreal e_top = FN(wide_round)(row.top);
     const FN(factor) to_grad = FN(factor_of)(FN(wide_mul)(slope, inverse), K);
     const FN(factor) to_unit = FN(factor_of)(FN(wide_mul)(unit, inverse), K);
     const FN(factor) to_s = FN(factor_of)(inverse, K);
@@ -294,11 +355,15 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
         FN(wide_add)(FN(wide_div)(FN(wide_mul)(FN(wide_mul)(FN(wide_div)(slope, T), s_top), row.others), sum),
                      c->z_loss == 0 ? FN(zero)() : FN(wide_mul)(z2_wide, FN(wide_mul)(s_top, s_top))));
     SG_EACH(layout, t->n, 4, {
-        vreal b = FN(read)(layout, full, x, v, t->n, 0), scale, frac;
-        vreal a = vmul(FN(weight_at)(layout, full, &weights, v, t->n), y.sample);
-        FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
-        vreal e = vfma(scale, frac, scale);
-        vmask at_top = veq(b, row.max);
+        vreal a = vmul(FN(weight_at)(layout, full, &weights, v, t->n), y.sample), e;
+        if (keep) {
+            e = FN(read)(layout, full, spare, v, t->n, 0);
+        } else {
+            vreal b = FN(read)(layout, full, x, v, t->n, 0), scale, frac;
+            FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
+            e = vfma(scale, frac, scale);
+        }
+        vmask at_top = veq(e, e_top);
         vreal eg = vmul(e, to_grad.pre), eu = vmul(vmul(e, to_unit.pre), vadd(vsub(A_hi, a), A_lo));
         vreal plain = vfma(eg, to_grad.hi, vfma(eg, to_grad.lo, vsub(vset1(0), vmul(a, h))));
         vreal top = vfnma(a, rest_hi, vfnma(a, rest_lo, FN(times)(eu, to_unit)));
@@ -338,7 +403,9 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
 
 /* Which results are wanted is in the call: no array, no result. */
 SG_INLINE int FN(labels_tile)(int layout, const FN(tile) *t) {
-    return t->call->out.data ? FN(label_tile)(layout, 1, t) : FN(label_tile)(layout, 0, t);
+    const sg_call *c = t->call;
+    if (c->hess.data) return FN(label_tile)(layout, 1, 1, t);
+    return c->out.data ? FN(label_tile)(layout, 1, 0, t) : FN(label_tile)(layout, 0, 0, t);
 }
 SG_INLINE int FN(general_tile)(int layout, const FN(tile) *t) {
     const sg_call *c = t->call;
@@ -348,7 +415,8 @@ BOTH_LAYOUTS(labels, SG_ANY_ORDER)
 BOTH_LAYOUTS(general, SG_FIXED_ORDER)
 
 static void FN(cross_entropy)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch) {
-    const int labels = c->labels && c->label_smoothing == 0 && !c->hess.data;
+    const int labels = c->labels && c->label_smoothing == 0 &&
+                       (!c->hess.data || (c->z_loss == 0 && c->n <= BLOCK_N));
     (labels ? FN(labels) : FN(general))(c, begin, end, scratch);
 }
 

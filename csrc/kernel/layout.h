@@ -15,8 +15,9 @@ enum { LAYOUT_ACROSS, LAYOUT_SHORT, LAYOUT_LONG };
 /* Which sum of a row is wanted: of all terms, or without the first maximum, which is apart (stats.h). */
 enum { SG_WITH_ALL, SG_WITHOUT_MAX };
 
-/* Whether the sums of a kernel have an order (sum.h). */
-enum { SG_ANY_ORDER, SG_FIXED_ORDER };
+/* Kinds of kernels: whose sums have no order, so that rows may lie in any layout; whose sums of products have one (sum.h);
+ * and of those the products with Jacobians, which take several rows across and stand in lanes for fewer classes. */
+enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS };
 
 /* All vectors of a tile of n classes: the statement for v = 0, 1, ..., `chains` of them a round, l = v mod chains.
  * `full`, a literal, says that every lane of the vector belongs to the row. */

@@ -1,6 +1,29 @@
 /* products.h - products with the Jacobians of softmax and log_softmax. Included once per dtype, no include
  * guard. x of the call is y = softmax or ly = log_softmax, g the vector; out may be either. */
 
+/* The dot product of each row, in its lane. */
+SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) g) {
+    double hi[2 * VL], lo[2 * VL];
+    wide dot = FN(zero)();
+    for (int r = 0; r < FN(passes)(layout, t); r++) { /* across, each fills the lanes behind it too */
+        const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r);
+        const ptrdiff_t next_y = t->n <= BLOCK_N ? t->rows * y.row : BLOCK_N,
+                        next_g = t->n <= BLOCK_N ? t->rows * g.row : BLOCK_N;
+        wide sum[4 * VL];
+        FN(clear_chains)(layout, sum);
+        SG_EACH(layout, t->n, FN(chains)(layout), {
+            if (layout == LAYOUT_ACROSS) {
+                SG_PREFETCH(yr.p + v * VL + next_y);
+                SG_PREFETCH(gr.p + v * VL + next_g);
+            }
+            sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, gr, v, t->n, 0), FN(read)(layout, full, yr, v, t->n, 0));
+        });
+        dot = FN(fold_chains)(layout, sum);
+        if (layout == LAYOUT_ACROSS) FN(wide_store)(dot, hi + r, lo + r);
+    }
+    return layout == LAYOUT_ACROSS ? FN(wide_load)(hi, lo) : dot;
+}
+
 /* y (g - sum(g y)): subtract first, then multiply. The same to the right by symmetry. */
 SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(y_buffer, 0);
@@ -8,22 +31,21 @@ SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
     FN(view) y = FN(open)(layout, t, &t->call->x, y_buffer);
     FN(view) g = FN(open)(layout, t, &t->call->g, g_buffer);
     FN(view) out = FN(open_out)(layout, t, &t->call->out, y_buffer);
-    wide sum[4 * VL];
-    FN(clear_chains)(layout, sum);
-    SG_EACH(layout, t->n, FN(chains)(layout), {
-        sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, g, v, t->n, 0),
-                              FN(read)(layout, full, y, v, t->n, 0));
-    });
-    wide dot = FN(fold_chains)(layout, sum);
-    vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
-    SG_EACH(layout, t->n, 4, {
-        vreal d = vsub(vsub(FN(read)(layout, full, g, v, t->n, 0), high), low);
-        FN(write)(layout, full, out, v, t->n, vmul(d, FN(read)(layout, full, y, v, t->n, 0)));
-    });
+    wide dot = FN(dot_rows)(layout, t, y, g);
+    vreal rounded = FN(wide_round)(dot);
+    const FN(lanes) high_of = FN(lanes_of)(rounded), low_of = FN(lanes_of)(FN(wide_rest)(dot, rounded));
+    for (int r = 0; r < FN(passes)(layout, t); r++) {
+        const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r), to = FN(row_of)(out, r);
+        const vreal high = FN(spread)(layout, &high_of, r), low = FN(spread)(layout, &low_of, r);
+        SG_EACH(layout, t->n, 4, {
+            vreal d = vsub(vsub(FN(read)(layout, full, gr, v, t->n, 0), high), low);
+            FN(write)(layout, full, to, v, t->n, vmul(d, FN(read)(layout, full, yr, v, t->n, 0)));
+        });
+    }
     FN(close_out)(layout, t, &t->call->out, out);
     return 1;
 }
-BOTH_LAYOUTS(softmax_vjp, SG_FIXED_ORDER)
+BOTH_LAYOUTS(softmax_vjp, SG_PRODUCTS)
 
 /* What exp(ly) is taken relative to. Larger than FAR is no logarithm of a probability; exp.h needs a bound. */
 SG_INLINE FN(limits) FN(log_limits)(int layout, FN(view) ly, ptrdiff_t n) {

@@ -69,7 +69,7 @@ SG_INLINE vreal FN(max_of)(int layout, FN(view) x, ptrdiff_t n) {
 typedef struct {
     FN(limits) limits;
     vreal second, anchor;
-    ptrdiff_t ahead; /* where the next tile's logits lie beside these */
+    ptrdiff_t ahead; /* where the logits that come next lie beside these: another tile's, another block's */
 } FN(plan);
 
 /* The terms of u vectors, a literal: e = scale (1 + frac), rounded, to memory if they are wanted; and to the sum. Without
@@ -80,7 +80,8 @@ SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN
     vreal scale[SG_SIDE_BY_SIDE], frac[SG_SIDE_BY_SIDE], term[SG_SIDE_BY_SIDE], a[SG_SIDE_BY_SIDE];
     vmask others[SG_SIDE_BY_SIDE];
     SG_UNROLL(j, u) a[j] = FN(read)(layout, full, x, v + j, n, -REAL_INF);
-    if (layout == LAYOUT_ACROSS) SG_UNROLL(j, u) SG_PREFETCH(x.p + (v + j) * x.step + p->ahead);
+    if (layout != LAYOUT_SHORT) SG_UNROLL(j, u) SG_PREFETCH(x.p + (v + j) * x.step + p->ahead);
+    if (layout != LAYOUT_SHORT && !keep) SG_UNROLL(j, u) SG_PREFETCH_WRITE(e.p + (v + j) * e.step);
     if (mode == SG_WITHOUT_MAX && keep) SG_UNROLL(j, u) others[j] = vnlt(p->second, a[j]);
     if (mode == SG_WITHOUT_MAX && !keep) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
     FN(exp_vectors)(u, a, p->limits, scale, frac);
@@ -202,7 +203,7 @@ SG_NOINLINE void FN(use_shifted)(int layout, FN(view) *x, FN(view) to, ptrdiff_t
 /* One block's statistics, and its terms to e. */
 SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
                                ptrdiff_t n, FN(largest) m, FN(stats) *block) {
-    FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM), t->rows * x.row};
+    FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM), layout != LAYOUT_ACROSS ? VL : t->n <= BLOCK_N ? t->rows * x.row : BLOCK_N};
     if (mode == SG_WITHOUT_MAX) p.anchor = FN(anchor_of)(m.second, p.limits);
     block->max = m.max;
     block->M = p.limits.M;

@@ -14,6 +14,7 @@ typedef struct {
     int rows, layout;
     int direct;    /* lanes: the rows are neighbours in one (n, inner) matrix */
     char *scratch; /* rows of more than SHORT_N classes only */
+    wide unit;     /* what gradients are multiplied by: 1 / (temperature norm) */
 } FN(tile);
 
 /* A kernel on one tile; 0: not in this layout, and nothing is written: the rows go one by one, across. */
@@ -260,8 +261,8 @@ SG_INLINE int FN(can_be_long)(const sg_call *c) {
            (!c->hess.data || c->hess.inner == 1);
 }
 SG_INLINE int FN(can_be_many)(const sg_call *c) {
-    return c->x.axis == 1 && c->temperature == 1 && c->n <= BLOCK_N && !c->g.data &&
-           (!c->out.data || c->out.axis == 1 || c->out.axis == 0) && !c->hess.data;
+    return c->x.axis == 1 && c->temperature == 1 && c->n <= BLOCK_N && (!c->g.data || c->g.axis == 1) &&
+           (!c->out.data || c->out.axis == 1 || c->out.axis == 0) && (!c->hess.data || c->hess.axis == 1);
 }
 /* Whether few rows of few classes go across: a tile in lanes costs as much for one row as for VL. */
 SG_INLINE int FN(are_few)(ptrdiff_t rows, ptrdiff_t n) { return rows * (n / VL + SG_ROW_COST) <= n; }
@@ -276,17 +277,26 @@ SG_NOINLINE void FN(row_by_row)(FN(tile) t, FN(tile_kernel) *across) {
     }
 }
 
+/* 1 / (T norm) */
+SG_INLINE wide FN(unit_of)(const sg_call *c) {
+    const wide one = FN(wide_set1)(1, 0);
+    if (c->temperature == 1 && c->norm[0] == 1 && c->norm[1] == 0) return one;
+    return FN(wide_div)(one, FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1])));
+}
+
 static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch, int kind,
                           FN(tile_kernel) *across, FN(tile_kernel) *lanes) {
-    FN(tile) t = {.call = c, .n = c->n, .scratch = scratch};
-    const int any_long = FN(can_be_long)(c), any_many = kind == SG_ANY_ORDER && FN(can_be_many)(c);
+    FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .unit = FN(unit_of)(c)};
+    const int any_long = FN(can_be_long)(c), any_many = kind != SG_FIXED_ORDER && FN(can_be_many)(c);
+    const int few = kind == SG_ANY_ORDER && any_many; /* classes may go across */
+    const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
     const ptrdiff_t most_across = any_many ? SG_TILE_BYTES / (c->n * (ptrdiff_t)sizeof(real)) : 1;
     for (ptrdiff_t row = begin; row < end; row += t.rows) {
         FN(set_row)(&t, row);
         const ptrdiff_t left = end - row, neighbours = c->inner == 1 ? left : c->inner - t.i;
         const ptrdiff_t even = neighbours < left ? neighbours : left;
         int done;
-        if (c->n <= SHORT_N && !(any_many && FN(are_few)(left, c->n))) {
+        if (c->n <= short_n && !(few && (c->n > SG_LANES_N || FN(are_few)(left, c->n)))) {
             const ptrdiff_t most = c->inner >= VL ? even : left;
             t.layout = LAYOUT_SHORT;
             t.rows = most < VL ? (int)most : VL;

@@ -30,11 +30,13 @@
 #define SG_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #endif
 
-/* Asks for the cache line at p, which need not exist, to be brought into the second-level cache. */
+/* Asks for the cache line at p, which need not exist, to be brought into the second-level cache; to be written soon. */
 #if defined(_MSC_VER) && !defined(__clang__)
 #define SG_PREFETCH(p) ((void)(p))
+#define SG_PREFETCH_WRITE(p) ((void)(p))
 #else
 #define SG_PREFETCH(p) __builtin_prefetch(p, 0, 2)
+#define SG_PREFETCH_WRITE(p) __builtin_prefetch(p, 1, 2)
 #endif
 
 /* The statement for j = 0, ..., u - 1, written out; u is a literal. */

@@ -163,18 +163,24 @@ def plain_logsumexp(x, axis, b, keepdims, where, out):
     cdef Py_buffer *xv
     cdef Py_buffer *ov
     held.count = 0
-    if b is not None or where is not None or keepdims is not False or out is not None:
+    if b is not None or where is not None or keepdims is not False:
         return None
     try:
         xv = hold(&held, x)
         if xv == NULL or not is_real(xv) or not is_last(axis, xv.ndim):
             return None
-        out = new(xv, x.shape[:xv.ndim - 1] if xv.ndim > 1 else (1,))
+        given = out is not None
+        if not given:
+            out = new(xv, x.shape[:xv.ndim - 1] if xv.ndim > 1 else (1,))
         ov = hold(&held, out)
+        if given and (
+                ov == NULL or ov.readonly or ov.format[0] != xv.format[0] or ov.ndim != xv.ndim - 1
+                or not same_shape(ov, xv, ov.ndim) or not apart(ov, xv)):
+            return None
         call = describe_rows(xv)
         call.out.data, call.out.outer = ov.buf, 1
         run(f32.logsumexp if xv.format[0] == c"f" else f64.logsumexp, &call, xv.itemsize)
-        return out if xv.ndim > 1 else out[0]
+        return out if given or xv.ndim > 1 else out[0]
     finally:
         release(&held)
 
