@@ -222,6 +222,22 @@ def test_accuracy(dtype, function, family):
     assert_within(bound, *check(x, e))
 
 
+@pytest.mark.parametrize("copies", [1, 91, 250])
+def test_rows_of_the_worst_exponentials(isa, copies):
+    """Two arguments whose float32 exponentials are as far off as any, in opposite directions (docs/numerics.md), so that
+    nothing averages out."""
+    high, low = float.fromhex("0x1.2e38dp+5"), float.fromhex("0x1.da5a28p+5")
+    x = np.array([[low] * copies + [high, high]], np.float32)
+    e = oracle.Softmax(x)
+    assert_within(3, sg.softmax(x), e.softmax)
+    assert_within(3, sg.log_softmax(x), e.log_softmax)
+    assert_within(4, sg.softmax_jacobian(x), e.jacobian)
+    assert_within(4, sg.log_softmax_jacobian(x), e.log_jacobian)
+    grad, hess = sg.cross_entropy_grad_hess(x, [copies], **ROWWISE)
+    assert_within(3, grad, e.grad(oracle.one_hot(np.array([copies]), x.shape[-1])))
+    assert_within(4, hess, e.hess)
+
+
 @pytest.mark.parametrize("family", ["scale1", "scale20", "dominant6", "n1000"])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_reduced_losses(isa, dtype, family, reduction):

@@ -1,44 +1,49 @@
 /* jacobian.h - the Jacobians, one C x C matrix a row. Included once per dtype, no include guard.
  *
- * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Off the diagonal -s_i s_j = -p_j (p_i / sum^2), the
- * factor in two parts, one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
+ * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Off the diagonal -s_i s_j = -p_j (p_i / sum^2), both
+ * factors in two parts, as the two roundings of the terms would be half of the error; one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
  * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature. */
 
-/* Row i of out: -p_j (p_i h), h = 1 / sum^2 as hi + lo; then the diagonal. Where p_i h would be subnormal it is kept
+/* Row i of out: -p_j (p_i h), h = 1 / sum^2 as hi + lo, what p lacks in p_rest; then the diagonal. Where p_i h would be subnormal it is kept
  * larger by UP^2 until after the product. */
-SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi,
-                                            real lo, real *out, ptrdiff_t stride) {
-    const FN(view) x = {(real *)p, VL, 0};
+SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *p_rest, const real *diagonal,
+                                            ptrdiff_t n, real hi, real lo, real *out, ptrdiff_t stride) {
+    const FN(view) x = {(real *)p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
     const real down = 1 / (REAL_UP * REAL_UP);
     for (ptrdiff_t i = 0; i < n; i++) {
         const FN(view) to = {out + i * stride, VL, 0};
         const int small = p[i] < REAL_UP / REAL_FACTOR;
-        vreal pi = vset1(small ? -p[i] / down : -p[i]);
-        vreal fh = vmul(pi, vset1(hi));
-        vreal fl = vfma(pi, vset1(lo), vsub(vset1(0), vfnma(pi, vset1(hi), fh)));
+        const vreal pi = vset1(small ? -p[i] / down : -p[i]),
+                    rest = vset1(small ? -p_rest[i] / down : -p_rest[i]);
+        const vreal fh = vmul(pi, vset1(hi)), below = vsub(vset1(0), vfnma(pi, vset1(hi), fh));
+        const vreal fl = vfma(rest, vset1(hi), vfma(pi, vset1(lo), below));
         if (small)
             SG_EACH(LAYOUT_ACROSS, n, 4, {
-                vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
-                FN(write)(LAYOUT_ACROSS, full, to, v, n, vmul(vfma(a, fh, vmul(a, fl)), vset1(down)));
+                vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
+                      b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
+                FN(write)(LAYOUT_ACROSS, full, to, v, n,
+                          vmul(vfma(a, fh, vfma(b, fh, vmul(a, fl))), vset1(down)));
             });
         else
             SG_EACH(LAYOUT_ACROSS, n, 4, {
-                vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
-                FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, fh, vmul(a, fl)));
+                vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
+                      b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
+                FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, fh, vfma(b, fh, vmul(a, fl))));
             });
         to.p[i] = diagonal[i];
     }
 }
 /* row i of out: -s_j; then the diagonal 1 - s_i */
-SG_NOINLINE void FN(write_log_softmax_jacobian)(const real *p, const real *diagonal, ptrdiff_t n, real hi,
-                                                real lo, real *out, ptrdiff_t stride) {
-    const FN(view) x = {(real *)p, VL, 0};
+SG_NOINLINE void FN(write_log_softmax_jacobian)(const real *p, const real *p_rest, const real *diagonal,
+                                                ptrdiff_t n, real hi, real lo, real *out, ptrdiff_t stride) {
+    const FN(view) x = {(real *)p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
     const vreal h = vset1(-hi), l_ = vset1(-lo);
     for (ptrdiff_t i = 0; i < n; i++) {
         const FN(view) to = {out + i * stride, VL, 0};
         SG_EACH(LAYOUT_ACROSS, n, 4, {
-            vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
-            FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, h, vmul(a, l_)));
+            vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
+                  b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
+            FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, h, vfma(b, h, vmul(a, l_))));
         });
         to.p[i] = diagonal[i];
     }
@@ -62,26 +67,35 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     const vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi), unit = FN(wide_round)(T);
     const vreal T_hi = FN(wide_round)(by_T), T_lo = FN(wide_rest)(by_T, T_hi);
     vreal top = FN(wide_round)(FN(wide_div)(row.others, sum));
+    /* the diagonal; and in the place of a staged logit what its p lacks, once more from the exponential */
+    const FN(limits) limits = FN(limits_of)(row.max);
+    const vreal down = vset1((real)sg_power2(REAL_UP_EXPONENT - HEADROOM));
     SG_EACH(layout, t->n, 4, {
-        vreal a = FN(read)(layout, full, p, v, t->n, 0);
-        vreal rest = vfnma(a, lo, vfnma(a, hi, vset1(1)));
-        rest = vselect(veq(FN(read)(layout, full, x, v, t->n, 0), row.max), top, rest);
-        rest = of_log ? vdiv(rest, unit) : vmul(vfma(a, T_hi, vmul(a, T_lo)), rest);
-        FN(write)(layout, full, diagonal, v, t->n, rest);
+        vreal a = FN(read)(layout, full, p, v, t->n, 0), b = FN(read)(layout, full, x, v, t->n, 0), scale,
+              frac;
+        FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
+        vreal a_rest = vmul(vfma(scale, frac, vsub(scale, vfma(scale, frac, scale))), down);
+        vreal rest = vsub(vfnma(a, hi, vset1(1)), vfma(a_rest, hi, vmul(a, lo)));
+        rest = vselect(veq(b, row.max), top, rest);
+        vreal s = vfma(a, T_hi, vfma(a_rest, T_hi, vmul(a, T_lo)));
+        FN(write)(layout, full, diagonal, v, t->n, of_log ? vdiv(rest, unit) : vmul(s, rest));
+        FN(write)(layout, full, staged, v, t->n, a_rest);
     });
     const wide factor = of_log ? by_T : FN(wide_mul)(inverse, by_T);
     real hi_of[VL], lo_of[VL];
     vstore(hi_of, FN(wide_round)(factor));
     vstore(lo_of, FN(wide_rest)(factor, FN(wide_round)(factor)));
     for (int r = 0; r < t->rows; r++) {
-        real p_row[SHORT_N], d_row[SHORT_N];
+        real p_row[SHORT_N], rest_row[SHORT_N], d_row[SHORT_N];
         if (layout == LAYOUT_SHORT)
             for (ptrdiff_t i = 0; i < t->n; i++) {
                 p_row[i] = p.p[i * VL + r];
+                rest_row[i] = staged.p[i * VL + r];
                 d_row[i] = diagonal.p[i * VL + r];
             }
         (of_log ? FN(write_log_softmax_jacobian)
                 : FN(write_softmax_jacobian))(layout == LAYOUT_SHORT ? p_row : p.p,
+                                              layout == LAYOUT_SHORT ? rest_row : staged.p,
                                               layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n, hi_of[r],
                                               lo_of[r], FN(row_start)(t, &c->out, r), c->out.axis);
     }
