@@ -307,7 +307,6 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
     FN(view) x = FN(open_logits)(layout, t, buffer, spare);
     FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
     FN(stats) row;
-    const wide one = FN(wide_set1)(1, 0);
     wide distance = FN(zero)(), weight = FN(zero)();
     /* Rows of one block keep their terms where the gradient is to be; what needs the logits comes before. Rows that are
      * longer or far compute them twice, to the same bits. */
