@@ -24,7 +24,7 @@ LINTERS = [
     "zizmor==1.32.0",
 ]
 SPELLINGS = "mor,numer"  # the mask `or` of the vocabulary, an abbreviated journal
-C_FLAGS = "-O3 -std=c11 -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror"
+C_FLAGS = "-O2 -std=c11 -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror"
 SMOKE = (
     "import softgrad; assert softgrad.softmax([0.0, 0.0]).tolist() == [0.5, 0.5]; "
     "print(softgrad.__version__, softgrad._core.available_isas())"

@@ -79,7 +79,8 @@ SG_INLINE vreal FN(shift_target)(vreal x, vreal offset) {
     vreal d = vselect(veq(x, offset), vset1(0), vsub(x, offset));
     return vselect(FN(is_far)(offset), d, x);
 }
-SG_INLINE void FN(put_at_labels)(int layout, const FN(tile) *t, FN(view) x, const FN(targets) *y, vreal value) {
+SG_INLINE void FN(put_at_labels)(int layout, const FN(tile) *t, FN(view) x, const FN(targets) *y,
+                                 vreal value) {
     const FN(lanes) lanes = FN(lanes_of)(value);
     for (int l = 0; l < t->rows; l++)
         x.p[layout == LAYOUT_ACROSS ? l * x.row + y->at[l] : y->at[l] * x.step + l] = lanes.lane[l];
@@ -149,11 +150,12 @@ SG_INLINE void FN(scale_rows_both)(int layout, const FN(tile) *t, FN(view) e, FN
     const vreal K = vset1(-HEADROOM);
     const wide T = FN(wide_set1)(t->call->temperature, 0);
     const wide g = FN(wide_mul)(slope, inverse), h = t->call->temperature == 1 ? g : FN(wide_div)(g, T);
-    const FN(factor) to_grad = FN(factor_of)(g, K), to_s = FN(factor_of)(inverse, K), to_hess = FN(factor_of)(h, K);
+    const FN(factor) to_grad = FN(factor_of)(g, K), to_s = FN(factor_of)(inverse, K),
+                     to_hess = FN(factor_of)(h, K);
     /* h s_top others / sum, the last factor last: what it makes subnormal is rounded once */
     const wide s_top = FN(wide_mul)(FN(wide_mul)(h, FN(wide_ldexp)(row->top, K)), row->others);
     const wide top = FN(wide_mul)(s_top, FN(wide_ldexp)(inverse, K));
-    const vreal tops[8] = {to_grad.pre, to_grad.hi, to_grad.lo, to_s.pre,
+    const vreal tops[8] = {to_grad.pre, to_grad.hi, to_grad.lo,  to_s.pre,
                            to_s.hi,     to_s.lo,    to_hess.pre, to_hess.hi};
     FN(lanes) of[11];
     for (int k = 0; k < 8; k++) of[k] = FN(lanes_of)(tops[k]);
@@ -305,7 +307,6 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
     FN(view) x = FN(open_logits)(layout, t, buffer, spare);
     FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
     FN(stats) row;
-    const wide one = FN(wide_set1)(1, 0);
     wide distance = FN(zero)(), weight = FN(zero)();
     /* Rows of one block keep their terms where the gradient is to be; what needs the logits comes before. Rows that are
      * longer or far compute them twice, to the same bits. */
@@ -415,8 +416,8 @@ BOTH_LAYOUTS(labels, SG_ANY_ORDER)
 BOTH_LAYOUTS(general, SG_FIXED_ORDER)
 
 static void FN(cross_entropy)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch) {
-    const int labels = c->labels && c->label_smoothing == 0 &&
-                       (!c->hess.data || (c->z_loss == 0 && c->n <= BLOCK_N));
+    const int labels =
+        c->labels && c->label_smoothing == 0 && (!c->hess.data || (c->z_loss == 0 && c->n <= BLOCK_N));
     (labels ? FN(labels) : FN(general))(c, begin, end, scratch);
 }
 

@@ -21,21 +21,20 @@ enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS };
 
 /* All vectors of a tile of n classes: the statement for v = 0, 1, ..., `chains` of them a round, l = v mod chains.
  * `full`, a literal, says that every lane of the vector belongs to the row. */
-#define SG_EACH(layout, n, chains, ...)                                 \
-    do {                                                                \
-        const ptrdiff_t lanes_ = (layout) == LAYOUT_ACROSS ? VL : 1;    \
-        ptrdiff_t v_ = 0;                                               \
-        for (; (v_ + (chains)) * lanes_ <= (n); v_ += (chains))         \
-            SG_UNROLL(l, chains) {                                      \
-                enum { full = 1 };                                      \
-                const ptrdiff_t v = v_ + l;                             \
-                __VA_ARGS__                                             \
-            }                                                           \
-        for (int l = 0; l < (chains) && (v_ + l) * lanes_ < (n); l++) { \
-            enum { full = 0 };                                          \
-            const ptrdiff_t v = v_ + l;                                 \
-            __VA_ARGS__                                                 \
-        }                                                               \
+#define SG_EACH(layout, n, chains, ...)                                                \
+    do {                                                                               \
+        const ptrdiff_t lanes_ = (layout) == LAYOUT_ACROSS ? VL : 1;                   \
+        ptrdiff_t v_ = 0;                                                              \
+        for (; (v_ + (chains)) * lanes_ <= (n); v_ += (chains)) SG_UNROLL(l, chains) { \
+                enum { full = 1 };                                                     \
+                const ptrdiff_t v = v_ + l;                                            \
+                __VA_ARGS__                                                            \
+            }                                                                          \
+        for (int l = 0; l < (chains) && (v_ + l) * lanes_ < (n); l++) {                \
+            enum { full = 0 };                                                         \
+            const ptrdiff_t v = v_ + l;                                                \
+            __VA_ARGS__                                                                \
+        }                                                                              \
     } while (0)
 
 /* 2^k, k in [-1022, 1023]. */

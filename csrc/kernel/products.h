@@ -16,7 +16,8 @@ SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) 
                 SG_PREFETCH(yr.p + v * VL + next_y);
                 SG_PREFETCH(gr.p + v * VL + next_g);
             }
-            sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, gr, v, t->n, 0), FN(read)(layout, full, yr, v, t->n, 0));
+            sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, gr, v, t->n, 0),
+                                  FN(read)(layout, full, yr, v, t->n, 0));
         });
         dot = FN(fold_chains)(layout, sum);
         if (layout == LAYOUT_ACROSS) FN(wide_store)(dot, hi + r, lo + r);

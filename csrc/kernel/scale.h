@@ -59,21 +59,21 @@ SG_INLINE void FN(scale_block)(int layout, FN(view) e, FN(view) out, ptrdiff_t n
             FN(put)(layout, out, v, n, FN(times_any)(FN(get)(layout, e, v, n, 0), f));
         return;
     }
-    SG_EACH(layout, n, 4, {
-        FN(write)(layout, full, out, v, n, FN(times)(FN(read)(layout, full, e, v, n, 0), f));
-    });
+    SG_EACH(layout, n, 4,
+            { FN(write)(layout, full, out, v, n, FN(times)(FN(read)(layout, full, e, v, n, 0), f)); });
 }
 
 /* out = e f of a tile; out may be e. */
-SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, ptrdiff_t n, FN(factor) f) {
+SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, ptrdiff_t n,
+                              FN(factor) f) {
     if (layout != LAYOUT_ACROSS) {
         FN(scale_block)(layout, e, out, n, f);
         return;
     }
     const FN(lanes) pre = FN(lanes_of)(f.pre), hi = FN(lanes_of)(f.hi), lo = FN(lanes_of)(f.lo);
     for (int r = 0; r < t->rows; r++) {
-        const FN(factor) one = {FN(spread)(layout, &pre, r), FN(spread)(layout, &hi, r), FN(spread)(layout, &lo, r),
-                                f.plain};
+        const FN(factor) one = {FN(spread)(layout, &pre, r), FN(spread)(layout, &hi, r),
+                                FN(spread)(layout, &lo, r), f.plain};
         FN(scale_block)(layout, FN(row_of)(e, r), FN(row_of)(out, r), n, one);
     }
 }
@@ -90,11 +90,10 @@ SG_INLINE void FN(scale_rows)(int layout, const FN(tile) *t, FN(view) e, FN(view
         const ptrdiff_t m = n - b < BLOCK_N ? n - b : BLOCK_N;
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b / VL : b;
         const FN(view) eb = {e.p + v * e.step, e.step, e.row}, ob = {out.p + v * out.step, out.step, out.row};
-        FN(scale_tile)(layout, t, eb, ob, m, FN(factor_of)(g, vsub(vsub(Ms[b / BLOCK_N], row_M), vset1(HEADROOM))));
+        FN(scale_tile)(layout, t, eb, ob, m,
+                       FN(factor_of)(g, vsub(vsub(Ms[b / BLOCK_N], row_M), vset1(HEADROOM))));
     }
 }
 
 /* 2^HEADROOM / sum, near 1: the sum of the terms without their scale. */
-SG_BODY wide FN(inverse)(wide sum) {
-    return FN(wide_inverse)(FN(wide_ldexp)(sum, vset1(-HEADROOM)));
-}
+SG_BODY wide FN(inverse)(wide sum) { return FN(wide_inverse)(FN(wide_ldexp)(sum, vset1(-HEADROOM))); }

@@ -38,7 +38,8 @@ SG_INLINE FN(largest) FN(largest_lanes)(int mode, FN(view) x, ptrdiff_t n) {
 SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
     const vreal none = vset1(-REAL_INF);
     FN(largest) m[4] = {{none, none}, {none, none}, {none, none}, {none, none}};
-    SG_EACH(LAYOUT_ACROSS, n, 4, { FN(look)(mode, &m[l], FN(read)(LAYOUT_ACROSS, full, x, v, n, -REAL_INF)); });
+    SG_EACH(LAYOUT_ACROSS, n, 4,
+            { FN(look)(mode, &m[l], FN(read)(LAYOUT_ACROSS, full, x, v, n, -REAL_INF)); });
     m[0] = FN(larger)(mode, FN(larger)(mode, m[0], m[1]), FN(larger)(mode, m[2], m[3]));
     for (int k = VL / 2; k > 0; k /= 2) {
         FN(largest) other = {vxor(m[0].max, k), vxor(m[0].second, k)};
@@ -75,8 +76,8 @@ typedef struct {
 /* The terms of u vectors, a literal: e = scale (1 + frac), rounded, to memory if they are wanted; and to the sum. Without
  * the maximum a kept term is passed over where it is the one maximum; if no terms are kept, the maximum counts as if
  * it were the second largest, one operation instead of three. */
-SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
-                             ptrdiff_t n, const FN(plan) *p, FN(sum) *total) {
+SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN(view) x, FN(view) e,
+                             ptrdiff_t v, ptrdiff_t n, const FN(plan) *p, FN(sum) *total) {
     vreal scale[SG_SIDE_BY_SIDE], frac[SG_SIDE_BY_SIDE], term[SG_SIDE_BY_SIDE], a[SG_SIDE_BY_SIDE];
     vmask others[SG_SIDE_BY_SIDE];
     SG_UNROLL(j, u) a[j] = FN(read)(layout, full, x, v + j, n, -REAL_INF);
@@ -100,7 +101,8 @@ SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, vectors = FN(vectors)(layout, n);
     wide total = FN(zero)();
     for (ptrdiff_t v = 0; v < vectors;) {
-        const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors, stop = end < full ? end : full;
+        const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors,
+                        stop = end < full ? end : full;
         const int count = (int)(end - v);
         FN(sum) s = FN(sum_begin)(p->anchor, count);
         for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, x, e, v, n, p, &s);
@@ -124,7 +126,8 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
                               FN(spread)(layout, &second, r),
                               FN(spread)(layout, &anchor, r),
                               p->ahead};
-        FN(wide_store)(FN(sum_terms)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), n, &one), hi + r, lo + r);
+        FN(wide_store)(FN(sum_terms)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), n, &one), hi + r,
+                       lo + r);
     }
     return FN(wide_load)(hi, lo);
 }
@@ -173,7 +176,8 @@ SG_NOINLINE void FN(shift_far)(int layout, FN(view) x, FN(view) to, ptrdiff_t n,
 
 /* One row across, for what keeps nothing of it: its logits block by block, as they stand, or in a buffer of one block.
  * `offset` is the maximum of a far row, otherwise 0. */
-SG_NOINLINE FN(view) FN(logits_block)(const FN(tile) *t, FN(view) buffer, ptrdiff_t b, ptrdiff_t n, vreal offset) {
+SG_NOINLINE FN(view)
+    FN(logits_block)(const FN(tile) *t, FN(view) buffer, ptrdiff_t b, ptrdiff_t n, vreal offset) {
     const sg_array *a = &t->call->x;
     const real *p = FN(row_start)(t, a, 0) + b * a->axis;
     const int far = many(FN(is_far)(offset));
@@ -203,7 +207,10 @@ SG_NOINLINE void FN(use_shifted)(int layout, FN(view) *x, FN(view) to, ptrdiff_t
 /* One block's statistics, and its terms to e. */
 SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
                                ptrdiff_t n, FN(largest) m, FN(stats) *block) {
-    FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM), layout != LAYOUT_ACROSS ? VL : t->n <= BLOCK_N ? t->rows * x.row : BLOCK_N};
+    FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM),
+                  layout != LAYOUT_ACROSS ? VL
+                  : t->n <= BLOCK_N       ? t->rows * x.row
+                                          : BLOCK_N};
     if (mode == SG_WITHOUT_MAX) p.anchor = FN(anchor_of)(m.second, p.limits);
     block->max = m.max;
     block->M = p.limits.M;

@@ -281,7 +281,8 @@ SG_NOINLINE void FN(row_by_row)(FN(tile) t, FN(tile_kernel) *across) {
 SG_INLINE wide FN(unit_of)(const sg_call *c) {
     const wide one = FN(wide_set1)(1, 0);
     if (c->temperature == 1 && c->norm[0] == 1 && c->norm[1] == 0) return one;
-    return FN(wide_div)(one, FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1])));
+    return FN(wide_div)(
+        one, FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1])));
 }
 
 static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch, int kind,

@@ -13,7 +13,12 @@ check() {
     echo "== $1${2:+, $2}"
     # $1 is a command with its options, $2 a command or nothing.
     # shellcheck disable=SC2086
-    $1 $flags tests/c/golden_bits.c csrc/*.c -o "$work/golden" -lm -lpthread
+    for source in tests/c/golden_bits.c csrc/*.c; do
+        echo "$source"
+    done | xargs -P 2 -I {} sh -c "$1 $flags -c {} -o $work/\$(basename {} .c).o"
+    # shellcheck disable=SC2086
+    $1 "$work"/*.o -o "$work/golden" -lm -lpthread
+    rm "$work"/*.o
     ${2:-} "$work/golden" >"$work/bits.txt"
     if [ "$update" = 1 ]; then
         cp "$work/bits.txt" tests/c/golden_bits.txt
