@@ -9,7 +9,8 @@
  *     hess_i  ((A + 2 z lse) s_i (1 - s_i) + 2 z s_i^2) / T^2 / norm
  *
  * Labels without smoothing have one a_k, at the label t; their gradient is the softmax with another factor, and
- * one entry mended. Everything else goes the general way, which computes the exponentials twice. */
+ * one entry mended. Everything else goes the general way; rows of more than a block, and far rows, compute their
+ * exponentials twice there. */
 
 /* What the options make of the rows of a tile: lane l belongs to row l. */
 typedef struct {
@@ -116,10 +117,6 @@ SG_NOINLINE wide FN(z_loss)(const sg_call *c, wide row, wide lse) {
 SG_NOINLINE wide FN(z_slope)(const sg_call *c, wide row, wide lse) {
     if (c->z_loss == 0) return FN(zero)();
     return FN(wide_mul)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), row), lse);
-}
-/* what gradients are divided by: T norm */
-SG_BODY wide FN(divisor)(const sg_call *c) {
-    return FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1]));
 }
 /* The label's entry of the gradient, (top / sum) unit. A unit above 1 goes first: what is subnormal before it may be a
  * number of many digits after it. */

@@ -254,7 +254,7 @@ SG_INLINE void FN(put_rows)(const FN(tile) *t, const sg_array *a, vreal value) {
  * must offer it, and no temperature. Several rows across go together where each array has them as they stand, and
  * they are short enough to stay in L1 from pass to pass: then what is done once a row is done once for all of them.
  * Which tile a row is in, and in which layout, does not change its bits; only sums of products (sum.h) need
- * lanes for rows of n <= SHORT_N classes and one row across for others: `kind` says which kernels have them. */
+ * lanes for rows of few classes and rows across for others: `kind` says which kernels have them (layout.h). */
 SG_INLINE int FN(can_be_long)(const sg_call *c) {
     return c->x.axis != 1 && c->x.inner == 1 && c->temperature == 1 && c->inner >= VL &&
            (!c->g.data || c->g.inner == 1) && (!c->out.data || c->out.inner == 1) &&
@@ -277,12 +277,14 @@ SG_NOINLINE void FN(row_by_row)(FN(tile) t, FN(tile_kernel) *across) {
     }
 }
 
-/* 1 / (T norm) */
+/* What gradients are divided by, T norm; and what they are multiplied by instead. */
+SG_BODY wide FN(divisor)(const sg_call *c) {
+    return FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1]));
+}
 SG_INLINE wide FN(unit_of)(const sg_call *c) {
     const wide one = FN(wide_set1)(1, 0);
     if (c->temperature == 1 && c->norm[0] == 1 && c->norm[1] == 0) return one;
-    return FN(wide_div)(
-        one, FN(wide_mul)(FN(wide_set1)(c->temperature, 0), FN(wide_set1)(c->norm[0], c->norm[1])));
+    return FN(wide_div)(one, FN(divisor)(c));
 }
 
 static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch, int kind,
