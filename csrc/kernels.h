@@ -11,3 +11,5 @@
 #include "real_f64.h"
 #include "kernels_of_real.h"
 #include "real_end.h"
+
+#include "kernel/half.h"

@@ -13,6 +13,7 @@
 #endif
 
 #include "fpmode.h"
+#include "half.h"
 #include "kernel/block.h"
 #include "parallel.h"
 
@@ -52,6 +53,7 @@ typedef struct {
     char *scratch;
     size_t scratch_bytes;
     ptrdiff_t rows, share; /* rows a task */
+    bool halves;
 } shared_run;
 
 static void run_share(void *context, int i) {
@@ -59,7 +61,11 @@ static void run_share(void *context, int i) {
     ptrdiff_t begin = i * s->share;
     ptrdiff_t end = begin + s->share < s->rows ? begin + s->share : s->rows;
     sg_fpmode mode = sg_fpmode_enter();
-    if (begin < end) s->kernel(s->call, begin, end, s->scratch + (size_t)i * s->scratch_bytes);
+    char *scratch = s->scratch + (size_t)i * s->scratch_bytes;
+    if (begin < end) {
+        if (s->halves) sg_run_halves(s->kernel, s->call, begin, end, scratch);
+        else s->kernel(s->call, begin, end, scratch);
+    }
     sg_fpmode_leave(mode);
 }
 
@@ -81,7 +87,9 @@ size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
 int sg_run(sg_kernel *kernel, const sg_call *call, size_t itemsize) {
     const ptrdiff_t rows = call->outer * call->inner;
     const int tasks = threads_for(rows, call->row_work > 0 ? call->row_work : call->n);
-    shared_run s = {kernel, call, NULL, sg_scratch_bytes(call, itemsize), rows, (rows + tasks - 1) / tasks};
+    const bool halves = sg_has_halves(call);
+    const size_t bytes = halves ? sg_halves_bytes(call) : sg_scratch_bytes(call, itemsize);
+    shared_run s = {kernel, call, NULL, bytes, rows, (rows + tasks - 1) / tasks, halves};
     if (tasks > 1) s.share = (s.share + 15) / 16 * 16; /* whole tiles; the last task may get less */
     void *memory = NULL;
     if (s.scratch_bytes > 0) {

@@ -7,15 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How a 16-bit type is brought to float and back (to nearest, ties to even), n numbers one behind the other. */
+typedef struct sg_half {
+    void (*widen)(const uint16_t *from, ptrdiff_t n, float *to);
+    void (*narrow)(const float *from, ptrdiff_t n, uint16_t *to);
+} sg_half;
+
 /* An array seen as (outer, n, inner); strides count elements, may be zero or negative. */
 typedef struct sg_array {
     void *data; /* element (0, 0, 0); NULL: absent */
     ptrdiff_t outer, axis, inner;
+    const sg_half
+        *half; /* the array's own type, 16 bits wide, where the computing type is float; NULL: that */
 } sg_array;
 
 /* What is asked of a kernel: the arrays, their common shape, the options. Row r = o * inner + i is
  * the class vector x[o, :, i]; there are outer * inner rows. Unused members are zero.
- * `real` is the computing type, float or double, of the table that the kernel is taken from. */
+ * `real` is the computing type, float or double, of the table that the kernel is taken from. Arrays of 16-bit types are
+ * brought to it, and back, by sg_run (half.c); only the Jacobians narrow their results themselves. */
 typedef struct sg_call {
     ptrdiff_t outer, n, inner; /* the shape of x; n is the number of classes, >= 1 */
 
@@ -72,6 +81,7 @@ typedef struct sg_isa {
     const char *name; /* "portable", "avx2", "avx512", "neon" */
     bool (*supported)(void);
     const sg_kernels *f32, *f64;
+    const sg_half *f16, *bf16;
 } sg_isa;
 
 /* The compiled instruction sets, worst first, ended by NULL. "portable" is always the first and

@@ -15,7 +15,7 @@ enum {
     SG_TILE_BYTES = 16384, /* of rows across that go together */
     SG_BLOCK_BYTES = 16384, /* a block of a row: half of a small L1 */
     SG_SMALLEST_BLOCK_N = SG_BLOCK_BYTES / 8,
-    SG_ROW_BUFFERS = 3 /* scratch across: a vector a block, then rows of sg_pitch(n) reals */
+    SG_ROW_BUFFERS = 4 /* scratch across: a vector a block, then rows of sg_pitch(n) reals */
 };
 
 static inline size_t sg_blocks_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 64; }

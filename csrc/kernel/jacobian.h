@@ -4,14 +4,29 @@
  * factors in two parts, as the two roundings of the terms would be half of the error; one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
  * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature. */
 
+/* One matrix of the result. Rows of a 16-bit type are made in `line`, then rounded. */
+typedef struct {
+    void *data;
+    ptrdiff_t stride;
+    const sg_half *half;
+    real *line;
+} FN(matrix);
+
+SG_INLINE FN(view) FN(open_line)(FN(matrix) m, ptrdiff_t i) {
+    return (FN(view)){m.half ? m.line : (real *)m.data + i * m.stride, VL, 0};
+}
+SG_INLINE void FN(close_line)(FN(matrix) m, ptrdiff_t i, ptrdiff_t n) {
+    if (m.half) m.half->narrow((const float *)(const void *)m.line, n, (uint16_t *)m.data + i * m.stride);
+}
+
 /* Row i of out: -p_j (p_i h), h = 1 / sum^2 as hi + lo, what p lacks in p_rest; then the diagonal. Where p_i h would be subnormal it is kept
  * larger by UP^2 until after the product. */
 SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *p_rest, const real *diagonal,
-                                            ptrdiff_t n, real hi, real lo, real *out, ptrdiff_t stride) {
+                                            ptrdiff_t n, real hi, real lo, FN(matrix) out) {
     const FN(view) x = {(real *)p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
     const real down = 1 / (REAL_UP * REAL_UP);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const FN(view) to = {out + i * stride, VL, 0};
+        const FN(view) to = FN(open_line)(out, i);
         const int small = p[i] < REAL_UP / REAL_FACTOR;
         const vreal pi = vset1(small ? -p[i] / down : -p[i]),
                     rest = vset1(small ? -p_rest[i] / down : -p_rest[i]);
@@ -31,21 +46,23 @@ SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *p_rest, c
                 FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, fh, vfma(b, fh, vmul(a, fl))));
             });
         to.p[i] = diagonal[i];
+        FN(close_line)(out, i, n);
     }
 }
 /* row i of out: -s_j; then the diagonal 1 - s_i */
 SG_NOINLINE void FN(write_log_softmax_jacobian)(const real *p, const real *p_rest, const real *diagonal,
-                                                ptrdiff_t n, real hi, real lo, real *out, ptrdiff_t stride) {
+                                                ptrdiff_t n, real hi, real lo, FN(matrix) out) {
     const FN(view) x = {(real *)p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
     const vreal h = vset1(-hi), l_ = vset1(-lo);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const FN(view) to = {out + i * stride, VL, 0};
+        const FN(view) to = FN(open_line)(out, i);
         SG_EACH(LAYOUT_ACROSS, n, 4, {
             vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
                   b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
             FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, h, vfma(b, h, vmul(a, l_))));
         });
         to.p[i] = diagonal[i];
+        FN(close_line)(out, i, n);
     }
 }
 
@@ -55,6 +72,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     TILE_BUFFER(p_buffer, 0);
     TILE_BUFFER(x_buffer, 1);
     TILE_BUFFER(d_buffer, 2);
+    TILE_BUFFER(line, 3);
     FN(view) p = {p_buffer, VL, 0}, staged = {x_buffer, VL, 0}, diagonal = {d_buffer, VL, 0};
     FN(view) x = FN(open_logits)(layout, t, x_buffer, staged);
     FN(stats) row;
@@ -93,11 +111,15 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
                 rest_row[i] = staged.p[i * VL + r];
                 d_row[i] = diagonal.p[i * VL + r];
             }
+        const ptrdiff_t at = FN(row_offset)(t, &c->out, r);
+        const FN(matrix) out = {c->out.half ? (void *)((uint16_t *)c->out.data + at)
+                                            : (real *)c->out.data + at,
+                                c->out.axis, c->out.half, line};
         (of_log ? FN(write_log_softmax_jacobian)
                 : FN(write_softmax_jacobian))(layout == LAYOUT_SHORT ? p_row : p.p,
                                               layout == LAYOUT_SHORT ? rest_row : staged.p,
                                               layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n, hi_of[r],
-                                              lo_of[r], FN(row_start)(t, &c->out, r), c->out.axis);
+                                              lo_of[r], out);
     }
     return 1;
 }

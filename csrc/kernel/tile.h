@@ -27,13 +27,16 @@ SG_INLINE void FN(set_row)(FN(tile) *t, ptrdiff_t row) {
     t->i = row - t->o * inner;
 }
 /* Row `row` + r. */
-SG_INLINE real *FN(row_start)(const FN(tile) *t, const sg_array *a, int r) {
+SG_INLINE ptrdiff_t FN(row_offset)(const FN(tile) *t, const sg_array *a, int r) {
     const ptrdiff_t inner = t->call->inner;
     ptrdiff_t o = t->o, i = t->i + r;
     if (inner == 1) o += r, i = 0;
     else
         while (i >= inner) o++, i -= inner;
-    return (real *)a->data + o * a->outer + i * a->inner;
+    return o * a->outer + i * a->inner;
+}
+SG_INLINE real *FN(row_start)(const FN(tile) *t, const sg_array *a, int r) {
+    return (real *)a->data + FN(row_offset)(t, a, r);
 }
 
 /* In every layout lane l of a vector of one value a row belongs to row l. Across, with one row, every lane holds its

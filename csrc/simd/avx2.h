@@ -280,4 +280,35 @@ SG_INLINE mf64 mf32_high(mf32 m) { return h32_widen_mask(m.hi); }
 #undef SG_BOTH1
 #undef SG_BOTH2
 #undef SG_BOTH3
+
+/* Half precision. */
+SG_INLINE __m256 h32_load_f16(const uint16_t *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+SG_INLINE __m128i h32_to_f16(__m256 a) {
+    return _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+SG_INLINE __m256 h32_load_bf16(const uint16_t *p) {
+    __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(b, 16));
+}
+SG_INLINE __m256i h32_round_bf16(__m256 a) {
+    __m256i b = _mm256_castps_si256(a), high = _mm256_srli_epi32(b, 16);
+    __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+    b = _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(b, odd), _mm256_set1_epi32(0x7fff)), 16);
+    __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(b, _mm256_or_si256(high, _mm256_set1_epi32(0x40)), nan);
+}
+SG_INLINE vf32 vf32_load_f16(const uint16_t *p) { return (vf32){h32_load_f16(p), h32_load_f16(p + 8)}; }
+SG_INLINE void vf32_store_f16(uint16_t *p, vf32 a) {
+    _mm_storeu_si128((__m128i *)(void *)p, h32_to_f16(a.lo));
+    _mm_storeu_si128((__m128i *)(void *)(p + 8), h32_to_f16(a.hi));
+}
+SG_INLINE vf32 vf32_load_bf16(const uint16_t *p) { return (vf32){h32_load_bf16(p), h32_load_bf16(p + 8)}; }
+SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
+    /* packing works on halves of 128 bits: low of lo, low of hi, high of lo, high of hi */
+    __m256i both = _mm256_packus_epi32(h32_round_bf16(a.lo), h32_round_bf16(a.hi));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(both, 0xD8));
+}
+
 #endif

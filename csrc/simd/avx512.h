@@ -181,4 +181,28 @@ SG_INLINE vf64 vf32_int_high(vf32 a) {
 SG_INLINE mf64 mf32_low(mf32 m) { return (mf64)m; }
 SG_INLINE mf64 mf32_high(mf32 m) { return (mf64)(m >> 8); }
 
+/* Half precision. (The instruction for bfloat16 of AVX512_BF16 takes subnormal numbers for 0.) */
+SG_INLINE vf32 vf32_load_f16(const uint16_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+SG_INLINE void vf32_store_f16(uint16_t *p, vf32 a) {
+    _mm256_storeu_si256((__m256i *)(void *)p,
+                        _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+SG_INLINE vf32 vf32_load_bf16(const uint16_t *p) {
+    __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(b, 16));
+}
+SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
+    const __m512i high_halves = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 31, 29, 27,
+                                                 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    __m512i b = _mm512_castps_si512(a),
+            odd = _mm512_and_epi32(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
+    mf32 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+    __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(b, odd), _mm512_set1_epi32(0x7fff));
+    rounded = _mm512_mask_or_epi32(rounded, nan, b, _mm512_set1_epi32(0x400000));
+    rounded = _mm512_permutexvar_epi16(high_halves, rounded);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(rounded));
+}
+
 #endif

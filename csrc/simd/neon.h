@@ -324,4 +324,40 @@ SG_INLINE mf64 mf32_high(mf32 m) {
 #undef SG_EACH1
 #undef SG_EACH2
 #undef SG_EACH3
+
+/* Half precision. */
+SG_INLINE float32x4_t q32_load_f16(const uint16_t *p) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+SG_INLINE void q32_store_f16(uint16_t *p, float32x4_t x) {
+    vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x)));
+}
+SG_INLINE float32x4_t q32_load_bf16(const uint16_t *p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+SG_INLINE void q32_store_bf16(uint16_t *p, float32x4_t x) {
+    uint32x4_t b = vreinterpretq_u32_f32(x), high = vshrq_n_u32(b, 16);
+    uint32x4_t odd = vandq_u32(high, vdupq_n_u32(1));
+    b = vshrq_n_u32(vaddq_u32(vaddq_u32(b, odd), vdupq_n_u32(0x7fff)), 16);
+    vst1_u16(p, vmovn_u32(vbslq_u32(vceqq_f32(x, x), b, vorrq_u32(high, vdupq_n_u32(0x40)))));
+}
+SG_INLINE vf32 vf32_load_f16(const uint16_t *p) {
+    return (vf32){q32_load_f16(p), q32_load_f16(p + 4), q32_load_f16(p + 8), q32_load_f16(p + 12)};
+}
+SG_INLINE void vf32_store_f16(uint16_t *p, vf32 x) {
+    q32_store_f16(p, x.a);
+    q32_store_f16(p + 4, x.b);
+    q32_store_f16(p + 8, x.c);
+    q32_store_f16(p + 12, x.d);
+}
+SG_INLINE vf32 vf32_load_bf16(const uint16_t *p) {
+    return (vf32){q32_load_bf16(p), q32_load_bf16(p + 4), q32_load_bf16(p + 8), q32_load_bf16(p + 12)};
+}
+SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 x) {
+    q32_store_bf16(p, x.a);
+    q32_store_bf16(p + 4, x.b);
+    q32_store_bf16(p + 8, x.c);
+    q32_store_bf16(p + 12, x.d);
+}
+
 #endif

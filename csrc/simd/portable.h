@@ -353,4 +353,53 @@ SG_INLINE mf64 mf32_high(mf32 m) {
     return (mf64){{lower_mask(m.q[2]), upper_mask(m.q[2]), lower_mask(m.q[3]), upper_mask(m.q[3])}};
 }
 
+/* Half precision. */
+typedef uint16_t u16 __attribute__((vector_size(8)));
+SG_INLINE uf32 q32_load_half(const uint16_t *p) {
+    u16 h;
+    memcpy(&h, p, sizeof h);
+    return __builtin_convertvector(h, uf32);
+}
+SG_INLINE void q32_store_half(uint16_t *p, uf32 b) {
+    u16 h = __builtin_convertvector(b, u16);
+    memcpy(p, &h, sizeof h);
+}
+/* The digits as a float of the same exponent field are 2^-112 of the number, subnormal ones too; an exponent field of
+ * ones has to stay one. */
+SG_INLINE qf32 q32_load_f16(const uint16_t *p) {
+    uf32 h = q32_load_half(p);
+    uf32 size = (uf32)((qf32)((h & 0x7fff) << 13) * 0x1p112F);
+    uf32 ones = (uf32)((h & 0x7c00) == 0x7c00) & 0x7f800000;
+    return (qf32)(size | ones | (h & 0x8000) << 16);
+}
+/* Rounding to nearest even: of normal numbers by adding just below half a unit, of others by the float addition of
+ * 1/2, whose unit is theirs. */
+SG_INLINE void q32_store_f16(uint16_t *p, qf32 a) {
+    uf32 b = (uf32)a, size = b & 0x7fffffff;
+    uf32 normal = (size - ((127 - 15) << 23) + 0xfff + (size >> 13 & 1)) >> 13;
+    uf32 small = (uf32)((qf32)size + 0.5F) - 0x3f000000;
+    uf32 is_small = (uf32)(size < 0x38800000), is_large = (uf32)(size >= 0x47800000);
+    uf32 large = 0x7c00 | ((uf32)(size > 0x7f800000) & 0x0200);
+    uf32 h = (is_small & small) | (is_large & large) | (~is_small & ~is_large & normal);
+    q32_store_half(p, h | (b >> 16 & 0x8000));
+}
+SG_INLINE qf32 q32_load_bf16(const uint16_t *p) { return (qf32)(q32_load_half(p) << 16); }
+SG_INLINE void q32_store_bf16(uint16_t *p, qf32 a) {
+    uf32 b = (uf32)a, is_nan = (uf32)((b & 0x7fffffff) > 0x7f800000);
+    uf32 h = (b + 0x7fff + (b >> 16 & 1)) >> 16;
+    q32_store_half(p, (is_nan & (b >> 16 | 0x40)) | (~is_nan & h));
+}
+SG_INLINE vf32 vf32_load_f16(const uint16_t *p) {
+    return (vf32){{q32_load_f16(p), q32_load_f16(p + 4), q32_load_f16(p + 8), q32_load_f16(p + 12)}};
+}
+SG_INLINE void vf32_store_f16(uint16_t *p, vf32 a) {
+    for (int i = 0; i < 4; i++) q32_store_f16(p + 4 * i, a.q[i]);
+}
+SG_INLINE vf32 vf32_load_bf16(const uint16_t *p) {
+    return (vf32){{q32_load_bf16(p), q32_load_bf16(p + 4), q32_load_bf16(p + 8), q32_load_bf16(p + 12)}};
+}
+SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
+    for (int i = 0; i < 4; i++) q32_store_bf16(p + 4 * i, a.q[i]);
+}
+
 #endif

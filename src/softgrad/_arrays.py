@@ -20,32 +20,47 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
-# Floating types, and what each computes in. Integers and bool compute in float64.
-COMPUTES_IN: dict[type, np.dtype[Any]] = {np.float32: FLOAT32, np.float64: FLOAT64}
-SUPPORTED = " or ".join(kind.__name__ for kind in COMPUTES_IN)
+# Floating types, and what each computes in. Integers and bool become float64. bfloat16 is ml_dtypes', which is not
+# imported here: is_bfloat16.
+COMPUTES_IN: dict[type, np.dtype[Any]] = {
+    np.float16: FLOAT32,
+    np.float32: FLOAT32,
+    np.float64: FLOAT64,
+}
+SUPPORTED = "float16, bfloat16, float32 or float64"
 
 # Steps that NumPy may take to find out whether two arrays overlap before it gives up. (Any: its stubs
 # know of no numbers but 0 and -1.)
 OVERLAP_WORK: Any = 1000
 
 
-def computing_dtype(function: str, name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type that arrays of `dtype` compute in; TypeError if there is none."""
-    found = FLOAT64 if dtype.kind in "biu" else COMPUTES_IN.get(dtype.type)
-    if found is None:
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether that is the bfloat16 of ml_dtypes."""
+    kind = dtype.type
+    return kind.__name__ == "bfloat16" and kind.__module__ == "ml_dtypes"
+
+
+def computing_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What arrays of `dtype`, a supported one, compute in."""
+    return FLOAT32 if is_bfloat16(dtype) else COMPUTES_IN.get(dtype.type, FLOAT64)
+
+
+def floating_dtype(function: str, name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type, in native byte order, that arrays of `dtype` are taken as; TypeError if there is none."""
+    if dtype.kind in "biu":
+        return FLOAT64
+    if dtype.type not in COMPUTES_IN and not is_bfloat16(dtype):
         raise TypeError(f"{function}: expected {name} of dtype {SUPPORTED}, got {dtype}")
-    return found
-
-
-def check_convertible(function: str, name: str, dtype: np.dtype[Any]) -> None:
-    """TypeError unless arrays of `dtype` can go along with logits: what computes, and float16."""
-    if dtype.type is not np.float16:
-        computing_dtype(function, name, dtype)
+    return np.dtype(dtype.type)
 
 
 def convert(a: Array, dtype: np.dtype[Any]) -> Array:
     """`a` as a plain, aligned array of native `dtype`; `a` itself where it is one."""
     if a.dtype != dtype:
+        if a.itemsize == 2 and dtype == FLOAT32 and a.ndim == 2 and a.strides[1] == 2 and a.size > 0:
+            wide = np.empty(a.shape, dtype)
+            _core.widen(a, wide)
+            return wide
         with np.errstate(all="ignore"):
             return a.astype(dtype)
     flags = a.flags
@@ -55,21 +70,29 @@ def convert(a: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def as_real(function: str, name: str, value: Any, dtype: np.dtype[Any] | None = None) -> Array:
-    """`value` as an array of its computing type, or converted to `dtype`."""
+    """`value` as an array of its floating type, or converted to `dtype`."""
     a = np.asarray(value)
-    if dtype is None:
-        dtype = computing_dtype(function, name, a.dtype)
-    else:
-        check_convertible(function, name, a.dtype)
-    return convert(a, dtype)
+    found = floating_dtype(function, name, a.dtype)
+    return convert(a, found if dtype is None else dtype)
+
+
+def as_factors(function: str, name: str, value: Any, x: Array) -> Array:
+    """`value` as what goes along with `x` entry by entry: in the computing type of `x`, or in half precision
+    where that is float32, as the kernels convert it.
+    """
+    a, wanted = np.asarray(value), computing_dtype(x.dtype)
+    found = floating_dtype(function, name, a.dtype)
+    return convert(a, found if found.itemsize == 2 and wanted == FLOAT32 else wanted)
 
 
 def common_dtype(function: str, **arrays: Array) -> np.dtype[Any]:
-    """The computing type of arrays of equal standing, which the keywords name."""
-    for name, a in arrays.items():
-        computing_dtype(function, name, a.dtype)
+    """The floating type of arrays of equal standing, which the keywords name."""
+    names = " and ".join(arrays)
+    found = [floating_dtype(function, name, a.dtype) for name, a in arrays.items()]
+    if len({dtype for dtype in found if dtype.itemsize == 2}) > 1:
+        raise TypeError(f"{function}: expected one half precision in {names}, got float16 and bfloat16")
     common = np.result_type(*(a.dtype for a in arrays.values()))
-    return computing_dtype(function, " and ".join(arrays), common)
+    return floating_dtype(function, names, common)
 
 
 def as_number(function: str, name: str, value: Any, dtype: np.dtype[Any]) -> float:

@@ -2,18 +2,20 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
 import os
 
+from numpy import uint16
+
 from libc.math cimport NAN, fma, isfinite
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from softgrad._kernels cimport (
     sg_array, sg_call, sg_find_bad_label, sg_fpmode, sg_fpmode_enter, sg_fpmode_leave,
-    sg_get_num_threads, sg_isa, sg_isa_best, sg_isa_find, sg_isa_list, sg_isa_portable_is_fused,
+    sg_get_num_threads, sg_half, sg_isa, sg_isa_best, sg_isa_find, sg_isa_list, sg_isa_portable_is_fused,
     sg_kernel, sg_kernels, sg_run, sg_set_num_threads, sg_sum, sg_threading_layer)
 
-# float32 and float64 are the computing types. Arrays come as (outer, n, inner), any strides; row r is
-# [r // inner, :, r % inner]; none is empty.
+# Arrays come as (outer, n, inner), any strides; row r is [r // inner, :, r % inner]; none is empty. They are float64, or
+# of float32, float16 and bfloat16, which compute in float32.
 ctypedef fused real:
     float
     double
@@ -149,141 +151,180 @@ cdef void reduce_into(
 
 # ---- From a memoryview to a kernel ---------------------------------------------------------------
 
-cdef sg_array array(const real[:, :, :] a) noexcept nogil:
+cdef bint is_double(object a) except -1:
+    return a.dtype.char == "d"
+
+
+cdef const sg_kernels *kernels_of(object x) except NULL:
+    """The kernels of what `x` computes in."""
+    return f64 if is_double(x) else f32
+
+
+cdef size_t itemsize_of(object x) except 0:
+    """The size of what `x` computes in."""
+    return sizeof(double) if is_double(x) else sizeof(float)
+
+
+cdef sg_array enter(void *data, const Py_ssize_t *strides, ptrdiff_t itemsize, const sg_half *half) noexcept:
     cdef sg_array result
-    result.data = <void *> &a[0, 0, 0]
-    result.outer = a.strides[0] // <ptrdiff_t> sizeof(real)
-    result.axis = a.strides[1] // <ptrdiff_t> sizeof(real)
-    result.inner = a.strides[2] // <ptrdiff_t> sizeof(real)
+    result.data, result.half = data, half
+    result.outer = strides[0] // itemsize
+    result.axis, result.inner = strides[1] // itemsize, strides[2] // itemsize
     return result
 
 
-cdef sg_call describe(const real[:, :, :] x) noexcept nogil:
+cdef sg_array array(object a) except *:
+    """`a` for the kernels. The caller holds it, and with it its memory."""
+    cdef const double[:, :, :] doubles
+    cdef const float[:, :, :] floats
+    cdef const uint16_t[:, :, :] halves
+    cdef str kind = a.dtype.char
+    if kind == "d":
+        doubles = a
+        return enter(<void *> &doubles[0, 0, 0], doubles.strides, sizeof(double), NULL)
+    if kind == "f":
+        floats = a
+        return enter(<void *> &floats[0, 0, 0], floats.strides, sizeof(float), NULL)
+    halves = a.view(uint16)  # Cython has no name for the one type, the buffer protocol none for the other
+    return enter(<void *> &halves[0, 0, 0], halves.strides, sizeof(uint16_t), isa.f16 if kind == "e" else isa.bf16)
+
+
+cdef sg_call describe(object x) except *:
     cdef sg_call call = blank()
-    call.outer, call.n, call.inner = x.shape[0], x.shape[1], x.shape[2]
+    call.outer, call.n, call.inner = x.shape
     call.x = array(x)
     return call
 
 
-cdef sg_call describe_jacobian(
-    const real[:, :, :] x, real[:, :, :, :] out, double temperature,
-) noexcept nogil:
+cdef sg_call describe_jacobian(object x, object out, double temperature) except *:
     """`out` is (outer, inner, n, n), its last stride 1."""
     cdef sg_call call = describe(x)
-    call.out.data = &out[0, 0, 0, 0]
-    call.out.outer = out.strides[0] // <ptrdiff_t> sizeof(real)
-    call.out.inner = out.strides[1] // <ptrdiff_t> sizeof(real)
-    call.out.axis = out.strides[2] // <ptrdiff_t> sizeof(real)
+    call.out = array(out[..., 0])  # one class less: (outer, inner, n)
+    call.out.axis, call.out.inner = call.out.inner, call.out.axis
     call.row_work = call.n * call.n
     call.temperature = temperature
     return call
 
 
-def softmax(const real[:, :, :] x, real[:, :, :] out, double temperature):
+def widen(a, float[:, ::1] out):
+    """out = a, a matrix of float16 or bfloat16 whose rows are contiguous. NumPy takes 10 ns a number."""
+    cdef const uint16_t[:, :] halves = a.view(uint16)
+    cdef const sg_half *half = isa.f16 if a.dtype.char == "e" else isa.bf16
+    cdef ptrdiff_t i
+    with nogil:
+        for i in range(halves.shape[0]):
+            half.widen(&halves[i, 0], halves.shape[1], &out[i, 0])
+
+
+def softmax(x, out, double temperature):
     cdef sg_call call = describe(x)
     call.out, call.temperature = array(out), temperature
-    run((f32 if real is float else f64).softmax, &call, sizeof(real))
+    run(kernels_of(x).softmax, &call, itemsize_of(x))
 
 
-def log_softmax(const real[:, :, :] x, real[:, :, :] out, double temperature):
+def log_softmax(x, out, double temperature):
     cdef sg_call call = describe(x)
     call.out, call.temperature = array(out), temperature
-    run((f32 if real is float else f64).log_softmax, &call, sizeof(real))
+    run(kernels_of(x).log_softmax, &call, itemsize_of(x))
 
 
-def logsumexp(const real[:, :, :] x, const real[:, :, :] b, real[:, :, :] out):
-    """`b` may be None; `out` is (outer, 1, inner)."""
-    cdef const sg_kernels *kernels = f32 if real is float else f64
+def logsumexp(x, b, out):
+    """`b` may be None; `out` is (outer, 1, inner), of the computing type."""
+    cdef const sg_kernels *kernels = kernels_of(x)
     cdef sg_call call = describe(x)
     call.out = array(out)
     call.out.axis = 0
     if b is not None:
         call.g = array(b)
-    run(kernels.logsumexp if b is None else kernels.logsumexp_b, &call, sizeof(real))
+    run(kernels.logsumexp if b is None else kernels.logsumexp_b, &call, itemsize_of(x))
 
 
-def softmax_jacobian(const real[:, :, :] x, real[:, :, :, :] out, double temperature):
+def softmax_jacobian(x, out, double temperature):
     cdef sg_call call = describe_jacobian(x, out, temperature)
-    run((f32 if real is float else f64).softmax_jacobian, &call, sizeof(real))
+    run(kernels_of(x).softmax_jacobian, &call, itemsize_of(x))
 
 
-def log_softmax_jacobian(const real[:, :, :] x, real[:, :, :, :] out, double temperature):
+def log_softmax_jacobian(x, out, double temperature):
     cdef sg_call call = describe_jacobian(x, out, temperature)
-    run((f32 if real is float else f64).log_softmax_jacobian, &call, sizeof(real))
+    run(kernels_of(x).log_softmax_jacobian, &call, itemsize_of(x))
 
 
-def softmax_vjp(const real[:, :, :] y, const real[:, :, :] g, real[:, :, :] out):
+def softmax_vjp(y, g, out):
     cdef sg_call call = describe(y)
     call.g, call.out = array(g), array(out)
-    run((f32 if real is float else f64).softmax_vjp, &call, sizeof(real))
+    run(kernels_of(y).softmax_vjp, &call, itemsize_of(y))
 
 
-def log_softmax_vjp(const real[:, :, :] ly, const real[:, :, :] g, real[:, :, :] out):
+def log_softmax_vjp(ly, g, out):
     cdef sg_call call = describe(ly)
     call.g, call.out = array(g), array(out)
-    run((f32 if real is float else f64).log_softmax_vjp, &call, sizeof(real))
+    run(kernels_of(ly).log_softmax_vjp, &call, itemsize_of(ly))
 
 
-def log_softmax_jvp(const real[:, :, :] ly, const real[:, :, :] v, real[:, :, :] out):
+def log_softmax_jvp(ly, v, out):
     cdef sg_call call = describe(ly)
     call.g, call.out = array(v), array(out)
-    run((f32 if real is float else f64).log_softmax_jvp, &call, sizeof(real))
+    run(kernels_of(ly).log_softmax_jvp, &call, itemsize_of(ly))
 
 
 # ---- Losses --------------------------------------------------------------------------------------
-# `labels` (rows) or else `probs`, of the shape of x, are the targets; `weight` (n) and
-# `sample_weight` (rows) may be None. `loss` (rows) is written, and `out`, `hess` where they are given.
+# `labels` (rows) or else `probs`, of the shape of x, are the targets; `weight` (n) and `sample_weight` (rows), of the
+# computing type, may be None. `loss` (rows) is written, and `out`, `hess` where they are given.
 
-cdef void fill(
-    sg_call *call, const int64_t[::1] labels, long long ignore_index, const real[:, :, :] probs,
-    const real[::1] weight, const real[::1] sample_weight,
-) noexcept nogil:
+cdef const void *vector(object a) except *:
+    """A contiguous vector of either computing type; NULL for None and for an empty one."""
+    cdef const double[::1] doubles
+    cdef const float[::1] floats
+    if a is None or a.size == 0:
+        return NULL
+    if is_double(a):
+        doubles = a
+        return &doubles[0]
+    floats = a
+    return &floats[0]
+
+
+cdef sg_call describe_loss(
+    object x, const int64_t[::1] labels, long long ignore_index, object probs, object weight,
+    object sample_weight, tuple norm, double[::1] loss, object out,
+) except *:
+    cdef sg_call call = describe(x)
     call.ignore_index = ignore_index
     if labels is not None:
         call.labels = &labels[0]
     else:
         call.g = array(probs)
-    if weight is not None:
-        call.weight = &weight[0]
-    if sample_weight is not None:
-        call.sample_weight = &sample_weight[0]
+    call.weight, call.sample_weight = vector(weight), vector(sample_weight)
+    call.norm[0], call.norm[1] = norm
+    call.loss = &loss[0]
+    if out is not None:
+        call.out = array(out)
+    return call
 
 
 def cross_entropy(
-    const real[:, :, :] x, const int64_t[::1] labels, long long ignore_index,
-    const real[:, :, :] probs, const real[::1] weight, const real[::1] sample_weight,
-    double label_smoothing, double temperature, double z_loss, tuple norm, double[::1] loss,
-    real[:, :, :] out, real[:, :, :] hess,
+    x, const int64_t[::1] labels, long long ignore_index, probs, weight, sample_weight,
+    double label_smoothing, double temperature, double z_loss, tuple norm, double[::1] loss, out, hess,
 ):
-    cdef sg_call call = describe(x)
-    fill(&call, labels, ignore_index, probs, weight, sample_weight)
+    cdef sg_call call = describe_loss(
+        x, labels, ignore_index, probs, weight, sample_weight, norm, loss, out)
     call.label_smoothing, call.temperature, call.z_loss = label_smoothing, temperature, z_loss
-    call.norm[0], call.norm[1] = norm
-    call.loss = &loss[0]
-    if out is not None:
-        call.out = array(out)
     if hess is not None:
         call.hess = array(hess)
-    run((f32 if real is float else f64).cross_entropy, &call, sizeof(real))
+    run(kernels_of(x).cross_entropy, &call, itemsize_of(x))
 
 
 def log_loss(
-    const real[:, :, :] x, const int64_t[::1] labels, long long ignore_index,
-    const real[:, :, :] probs, const real[::1] weight, const real[::1] sample_weight,
-    tuple norm, double[::1] loss, real[:, :, :] out,
+    x, const int64_t[::1] labels, long long ignore_index, probs, weight, sample_weight,
+    tuple norm, double[::1] loss, out,
 ):
-    cdef sg_call call = describe(x)
-    fill(&call, labels, ignore_index, probs, weight, sample_weight)
-    call.norm[0], call.norm[1] = norm
-    call.loss = &loss[0]
-    if out is not None:
-        call.out = array(out)
-    run((f32 if real is float else f64).log_loss, &call, sizeof(real))
+    cdef sg_call call = describe_loss(
+        x, labels, ignore_index, probs, weight, sample_weight, norm, loss, out)
+    run(kernels_of(x).log_loss, &call, itemsize_of(x))
 
 
 def total_weight(
-    const real[:, :, :] like, ptrdiff_t rows, const int64_t[::1] labels, long long ignore_index,
-    const real[::1] weight, const real[::1] sample_weight,
+    like, ptrdiff_t rows, const int64_t[::1] labels, long long ignore_index, weight, sample_weight,
 ):
     """What reduction="mean" divides by, as two floats to add: nan where that is 0. `like` gives
     the computing type and n; `labels` may be None."""
@@ -293,11 +334,8 @@ def total_weight(
     call.ignore_index = ignore_index
     if labels is not None:
         call.labels = &labels[0]
-    if weight is not None:
-        call.weight = &weight[0]
-    if sample_weight is not None:
-        call.sample_weight = &sample_weight[0]
-    divisor((f32 if real is float else f64), &call, total)
+    call.weight, call.sample_weight = vector(weight), vector(sample_weight)
+    divisor(kernels_of(like), &call, total)
     return total[0], total[1]
 
 

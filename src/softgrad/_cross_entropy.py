@@ -32,7 +32,7 @@ def cross_entropy(
 
     Parameters
     ----------
-    logits : array_like of float32, float64, an integer type or bool
+    logits : array_like of float16, bfloat16, float32, float64, an integer type or bool
         Of any shape; the class axis has length C. Its type decides the type of the result.
     targets : array_like
         Class labels: any integer type, the shape of `logits` without the class axis. Or
@@ -62,8 +62,8 @@ def cross_entropy(
     -------
     scalar or ndarray
         The loss in nats, a NumPy scalar; with reduction="none" an array of the shape of the rows (a
-        scalar for one 1-d row). float32 and float64 logits give their own type, integers and bool
-        float64.
+        scalar for one 1-d row). float64 for logits of float64, integers and bool, float32 for
+        float32, float16 and bfloat16.
 
     Raises
     ------
@@ -134,7 +134,8 @@ def cross_entropy_value_and_grad(
     loss : scalar or ndarray
         As `cross_entropy` gives it.
     grad : ndarray
-        Of the shape of `logits` and the type of the loss; `out` if that is given.
+        Of the shape of `logits`, of their type where that is floating, otherwise float64; `out` if
+        that is given.
 
     Raises
     ------

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from softgrad import _core
-from softgrad._arrays import Array, Fold, as_axis, as_real, as_temperature, check_out, target
+from softgrad._arrays import (
+    Array,
+    Fold,
+    as_axis,
+    as_real,
+    as_temperature,
+    check_out,
+    computing_dtype,
+    target,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -21,7 +30,7 @@ def softmax_jacobian(
 
     Parameters
     ----------
-    x : array_like of float32, float64, an integer type or bool
+    x : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The logits (not the probabilities), of any shape.
     axis : int, default -1
         The class axis, of length C.
@@ -34,8 +43,8 @@ def softmax_jacobian(
     -------
     ndarray
         The shape of `x` without the class axis, then (C, C): an `x` of shape (A, C, B) with axis=1
-        gives (A, B, C, C). Each matrix is symmetric, its rows sum to zero. float32 and float64
-        give their own type, integers and bool float64.
+        gives (A, B, C, C). Each matrix is symmetric, its rows sum to zero. Floating types
+        give their own, integers and bool float64.
 
     Raises
     ------
@@ -70,7 +79,7 @@ def log_softmax_jacobian(
 
     Parameters
     ----------
-    x : array_like of float32, float64, an integer type or bool
+    x : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The logits, of any shape.
     axis : int, default -1
         The class axis, of length C.
@@ -115,7 +124,7 @@ def _jacobian(
 ) -> Array:
     a = as_real(function, "x", x)
     axis = as_axis(function, axis, a.ndim)
-    t = as_temperature(function, temperature, a.dtype)
+    t = as_temperature(function, temperature, computing_dtype(a.dtype))
     n = a.shape[axis]
     shape = (*a.shape[:axis], *a.shape[axis + 1 :], n, n)
     if out is not None:

@@ -1,12 +1,17 @@
 # _kernels.pxd - csrc/softgrad.h and fpmode.h as Cython sees them; what each name means is said there.
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 
 
 cdef extern from "softgrad.h" nogil:
+    ctypedef struct sg_half:
+        void (*widen)(const uint16_t *values, ptrdiff_t n, float *to) noexcept nogil
+        void (*narrow)(const float *values, ptrdiff_t n, uint16_t *to) noexcept nogil
+
     ctypedef struct sg_array:
         void *data
         ptrdiff_t outer, axis, inner
+        const sg_half *half
 
     ctypedef struct sg_call:
         ptrdiff_t outer, n, inner
@@ -43,6 +48,8 @@ cdef extern from "softgrad.h" nogil:
         bint (*supported)() noexcept nogil
         const sg_kernels *f32
         const sg_kernels *f64
+        const sg_half *f16
+        const sg_half *bf16
 
     const sg_isa *const *sg_isa_list()
     const sg_isa *sg_isa_best()

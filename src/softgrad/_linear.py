@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from softgrad import _core
-from softgrad._arrays import Array, as_int, as_real, check_shape, common_dtype, convert
+from softgrad._arrays import (
+    Array,
+    as_int,
+    as_real,
+    check_shape,
+    common_dtype,
+    computing_dtype,
+    convert,
+)
 from softgrad._cross_entropy import Reduction
 from softgrad._losses import Options, Request
 from softgrad._matmul import BLOCK_BYTES, column_sums, matmul
@@ -24,6 +32,10 @@ CHUNK_BYTES = 80 * 2**20
 # Chunks of this size stay in L2 from product to product; of fewer rows, the additions to dw tell.
 CACHE_BYTES = 2 * 2**20
 ENOUGH_ROWS = 256
+# Half-precision dw adds up in float32, in as many classes at a time as take so much; where that is not all of them, the
+# logits are computed again for each.
+ADDED_BYTES = 32 * 2**20
+HALF_CHUNK_BYTES = 48 * 2**20
 
 
 def linear_cross_entropy(
@@ -47,8 +59,8 @@ def linear_cross_entropy(
     Parameters
     ----------
     x : array_like of shape (N, D)
-        The last hidden layer. The type of the result is numpy.result_type(x, w): float32 or
-        float64, float64 if that is an integer type.
+        The last hidden layer. The gradients' type is numpy.result_type(x, w), float64 if that is an
+        integer type; float16 and bfloat16 compute in float32, chunk by chunk.
     w : array_like of shape (C, D)
         The weights of the classes.
     targets : array_like of shape (N,) or (N, C)
@@ -124,8 +136,8 @@ def linear_cross_entropy_value_and_grad(
     loss : scalar or ndarray
         As `cross_entropy` gives it.
     grads : tuple of ndarray
-        (dx, dw, db) of shapes (N, D), (C, D), (C,) and the type of the loss; db is None without
-        `bias`. Rows with the label `ignore_index` have dx = 0 and take no part in dw and db,
+        (dx, dw, db) of shapes (N, D), (C, D), (C,) and the common type of `x` and `w`; db is None
+        without `bias`. Rows with the label `ignore_index` have dx = 0 and take no part in dw and db,
         whatever they hold.
 
     Raises
@@ -164,7 +176,9 @@ class _Layer:
         self, function: str, x: Any, w: Any, targets: Any, bias: Any, options: Options, step: Any
     ) -> None:
         self.x, self.w = np.asarray(x), np.asarray(w)
-        self.dtype = common_dtype(function, x=self.x, w=self.w)
+        self.given = common_dtype(function, x=self.x, w=self.w)  # the gradients' type
+        self.dtype = computing_dtype(self.given)
+        self.half = self.given != self.dtype
         for name, a, shape in (("x", self.x, "(N, D)"), ("w", self.w, "(C, D)")):
             if a.ndim != 2:
                 raise ValueError(f"{function}: expected {name} of shape {shape}, got {a.shape}")
@@ -180,7 +194,7 @@ class _Layer:
             raise ValueError(f"{function}: expected chunk_rows >= 1, got {step}")
         self.dx: Array | None = None
         self.dw: Array | None = None
-        self.dw_begun = False
+        self.dw_begun = False  # whether what is added up holds anything yet
         self.db: Array | None = None
 
     def _default_step(self) -> int:
@@ -190,7 +204,11 @@ class _Layer:
             row += classes  # they are converted
         if request.labels is not None and (request.labels == request.ignore_index).any():
             row += 2 * depth  # the rows that count are copied, and their dx
+        if self.half:
+            row += 2 * depth  # of x and dx, in the computing type
         row_bytes: int = max(1, row * self.dtype.itemsize)
+        if self.half:  # w is converted once a chunk
+            return max(1, HALF_CHUNK_BYTES // row_bytes)
         few = max(ENOUGH_ROWS, CACHE_BYTES // row_bytes)
         return max(1, min(few, CHUNK_BYTES // row_bytes))
 
@@ -199,8 +217,8 @@ class _Layer:
         request, classes = self.request, len(self.w)
         norm, loss = request.norm(), request.no_loss()
         if with_grads:
-            self.dx = np.zeros(self.x.shape, self.dtype)
-            self.dw = np.zeros(self.w.shape, self.dtype)
+            self.dx = np.zeros(self.x.shape, self.given)
+            self.dw = np.zeros(self.w.shape, self.given)
             if self.bias is not None:
                 # Chunks add up in float64, unless that took much memory.
                 wide = classes * 8 <= BLOCK_BYTES
@@ -209,12 +227,29 @@ class _Layer:
         with np.errstate(all="ignore"):
             if classes > 0 and step > 0:
                 logits = np.empty((step, classes), self.dtype)
-                for begin in range(0, request.rows, step):
-                    self._chunk(slice(begin, begin + step), logits, norm, loss)
-            db = None if self.db is None else self.db.astype(self.dtype, copy=False)
+                for block in self._blocks_of_dw():
+                    dw = None if self.dw is None else self.dw[block]
+                    added = np.zeros(dw.shape, self.dtype) if dw is not None and self.half else dw
+                    self.dw_begun = False
+                    for begin in range(0, request.rows, step):
+                        self._chunk(slice(begin, begin + step), logits, norm, loss, block, added)
+                    if dw is not None and self.half:
+                        dw[...] = added
+            db = None if self.db is None else self.db.astype(self.given, copy=False)
         return request.reduce(loss, norm), (self.dx, self.dw, db)
 
-    def _chunk(self, rows: Any, logits: Array, norm: tuple[float, float], loss: Array) -> None:
+    def _blocks_of_dw(self) -> list[slice]:
+        """The classes whose dw is added up in one pass over the rows; almost always all of them."""
+        classes, depth = self.w.shape
+        at_once = max(1, ADDED_BYTES // (depth * self.dtype.itemsize + 1))
+        if self.dw is None or not self.half or classes <= at_once:
+            return [slice(0, classes)]
+        return [slice(begin, begin + at_once) for begin in range(0, classes, at_once)]
+
+    def _chunk(
+        self, rows: Any, logits: Array, norm: tuple[float, float], loss: Array, block: slice, dw: Any
+    ) -> None:
+        """Rows of the results, at the first block of classes; and what they add to its dw."""
         request, labels, probs = self.request, self.request.labels, None
         if labels is not None:
             counts = labels[rows] != request.ignore_index
@@ -226,6 +261,8 @@ class _Layer:
         x = self.x[rows]
         if len(x) == 0:
             return
+        if self.half:
+            x = convert(x, self.dtype)
         logits = logits[: len(x)]
         matmul(x, self.w.T, logits)
         if self.bias is not None:
@@ -240,15 +277,17 @@ class _Layer:
             None if self.dx is None else z, None,
         )  # fmt: skip
         loss[rows] = part
-        if self.dx is None or self.dw is None:
+        if self.dx is None:
             return
-        if isinstance(rows, slice):
+        matmul(logits[:, block].T, x, dw, add=self.dw_begun)
+        self.dw_begun = True
+        if block.start > 0:
+            return
+        if isinstance(rows, slice) and not self.half:
             matmul(logits, self.w, self.dx[rows])
         else:
             dx = np.empty(x.shape, self.dtype)
             matmul(logits, self.w, dx)
             self.dx[rows] = dx
-        matmul(logits.T, x, self.dw, add=self.dw_begun)
-        self.dw_begun = True
         if self.db is not None:
             self.db += column_sums(logits)

@@ -27,7 +27,7 @@ def log_loss(
 
     Parameters
     ----------
-    probs : array_like of float32, float64, an integer type or bool
+    probs : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The probabilities p, of any shape. Rows need not sum to one.
     targets, axis, weight, sample_weight, ignore_index, reduction
         As in `cross_entropy`.
@@ -85,7 +85,8 @@ def log_loss_value_and_grad(
     loss : scalar or ndarray
         As `log_loss` gives it.
     grad : ndarray
-        Of the shape of `probs` and the type of the loss; `out` if that is given.
+        Of the shape of `probs`, of their type where that is floating, otherwise float64; `out` if
+        that is given.
 
     Raises
     ------

@@ -14,14 +14,16 @@ from softgrad._arrays import (
     Array,
     Fold,
     as_axis,
+    as_factors,
     as_int,
     as_number,
     as_real,
     as_temperature,
-    check_convertible,
     check_out,
     check_shape,
+    computing_dtype,
     convert,
+    floating_dtype,
     overlap,
 )
 
@@ -102,7 +104,7 @@ class Request:
                 )
             self._take_labels(targets)
         elif targets.shape == shape:
-            check_convertible(function, "targets", targets.dtype)
+            floating_dtype(function, "targets", targets.dtype)
             if self.ignore_index != IGNORE_INDEX:
                 raise ValueError(
                     f"{function}: expected no ignore_index with probability targets, "
@@ -183,7 +185,7 @@ def evaluate(
     `outs`, each None or where to write it."""
     a = as_real(function, name, x)
     axis = as_axis(function, axis, a.ndim)
-    request = Request(function, a.dtype, a.shape, axis, targets, options)
+    request = Request(function, computing_dtype(a.dtype), a.shape, axis, targets, options)
     for i, out in enumerate(outs):
         if out is not None:
             check_out(function, out, a.shape, a.dtype, "out" if len(outs) == 1 else f"out[{i}]")
@@ -198,7 +200,7 @@ def evaluate(
     fold = Fold(a, (axis,), ordered=True)
     a3, probs = fold.view(a), None
     if request.probs is not None:
-        probs = fold.view(as_real(function, "targets", request.probs, a.dtype))
+        probs = fold.view(as_factors(function, "targets", request.probs, a))
     small = (request.labels, request.weight, request.sample_weight)
     read = [b for b in (probs, *small) if b is not None]
     results, written = [], []

@@ -5,8 +5,8 @@ from cpython.buffer cimport (
     PyBUF_RECORDS_RO, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from libc.stdlib cimport free, malloc
 
-cdef object empty, float32, float64, ndarray  # C variables: no look-up in each call
-from numpy import empty, float32, float64, ndarray
+cdef object empty, float16, float32, float64, ndarray  # C variables: no look-up in each call
+from numpy import empty, float16, float32, float64, ndarray
 
 
 # Buffers held for the time of a call.
@@ -22,8 +22,8 @@ cdef void release(Held *held) noexcept:
 
 
 cdef Py_buffer *hold(Held *held, object a) except? NULL:
-    """The buffer of a plain array: exactly numpy.ndarray, native float32, float64 or int64, aligned,
-    C-contiguous, with dimensions, not empty. NULL for anything else. format[0] is f, d or q."""
+    """The buffer of a plain array: exactly numpy.ndarray, of a native type of one letter, aligned,
+    C-contiguous, with dimensions, not empty. NULL for anything else. format[0] is e, f, d, l or q, say."""
     cdef Py_buffer *view = &held.view[held.count]
     if type(a) is not ndarray:
         return NULL
@@ -40,7 +40,8 @@ cdef Py_buffer *hold(Held *held, object a) except? NULL:
 
 
 cdef bint is_real(const Py_buffer *a) noexcept:
-    return a.format[0] == c"f" or a.format[0] == c"d"
+    """float32, float64 or float16; the buffer protocol has no bfloat16."""
+    return a.format[0] == c"f" or a.format[0] == c"d" or a.format[0] == c"e"
 
 
 cdef bint is_int64(const Py_buffer *a) noexcept:
@@ -76,7 +77,17 @@ cdef Py_buffer *hold_out(Held *held, object out, const Py_buffer *x) except? NUL
 
 
 cdef object new(const Py_buffer *x, tuple shape):
-    return empty(shape, float32 if x.format[0] == c"f" else float64)
+    """A new array of the type of x."""
+    return empty(shape, float32 if x.format[0] == c"f" else float64 if x.format[0] == c"d" else float16)
+
+
+cdef object new_wide(const Py_buffer *x, tuple shape):
+    """A new array of what x computes in."""
+    return empty(shape, float64 if x.format[0] == c"d" else float32)
+
+
+cdef size_t computing_size(const Py_buffer *x) noexcept:
+    return sizeof(double) if x.format[0] == c"d" else sizeof(float)
 
 
 cdef bint is_last(object axis, int ndim) except -1:
@@ -90,6 +101,7 @@ cdef bint is_float(object value, double wanted) except -1:
 cdef sg_array rows_of(const Py_buffer *a) noexcept:
     cdef sg_array result
     result.data, result.outer, result.axis, result.inner = a.buf, a.shape[a.ndim - 1], 1, 0
+    result.half = isa.f16 if a.format[0] == c"e" else NULL
     return result
 
 
@@ -151,7 +163,7 @@ cdef object map_rows(sg_kernel *single, sg_kernel *double_, object x, object g, 
             if gv == NULL or not alike(gv, xv) or not (gv.buf == ov.buf or apart(gv, ov)):
                 return None
             call.g = rows_of(gv)
-        run(single if xv.format[0] == c"f" else double_, &call, xv.itemsize)
+        run(double_ if xv.format[0] == c"d" else single, &call, computing_size(xv))
         return out
     finally:
         release(&held)
@@ -171,15 +183,15 @@ def plain_logsumexp(x, axis, b, keepdims, where, out):
             return None
         given = out is not None
         if not given:
-            out = new(xv, x.shape[:xv.ndim - 1] if xv.ndim > 1 else (1,))
+            out = new_wide(xv, x.shape[:xv.ndim - 1] if xv.ndim > 1 else (1,))
         ov = hold(&held, out)
         if given and (
-                ov == NULL or ov.readonly or ov.format[0] != xv.format[0] or ov.ndim != xv.ndim - 1
+                ov == NULL or ov.readonly or ov.format[0] != (c"d" if xv.format[0] == c"d" else c"f") or ov.ndim != xv.ndim - 1
                 or not same_shape(ov, xv, ov.ndim) or not apart(ov, xv)):
             return None
         call = describe_rows(xv)
         call.out.data, call.out.outer = ov.buf, 1
-        run(f32.logsumexp if xv.format[0] == c"f" else f64.logsumexp, &call, xv.itemsize)
+        run(f64.logsumexp if xv.format[0] == c"d" else f32.logsumexp, &call, computing_size(xv))
         return out if given or xv.ndim > 1 else out[0]
     finally:
         release(&held)
@@ -249,7 +261,7 @@ cdef object losses_of_rows(
         call = describe_rows(x)
         if not take_targets(&held, &call, targets, x):
             return None
-        kernels = f32 if x.format[0] == c"f" else f64
+        kernels = f64 if x.format[0] == c"d" else f32
         if wanted != LOSS:
             if out is None:
                 out = new(x, logits.shape)
@@ -265,13 +277,13 @@ cdef object losses_of_rows(
         call.loss = <double *> malloc(call.outer * sizeof(double))
         if call.loss == NULL:
             raise MemoryError
-        run(kernels.cross_entropy, &call, x.itemsize)
+        run(kernels.cross_entropy, &call, computing_size(x))
         if wanted == GRAD:
             return out
         if wanted == GRAD_HESS:
             return out, hess
-        loss = new(x, (1,))
-        reduce_into(call.loss, call.outer, call.norm, hold(&held, loss).buf, x.itemsize)
+        loss = new_wide(x, (1,))
+        reduce_into(call.loss, call.outer, call.norm, hold(&held, loss).buf, computing_size(x))
         return (loss[0], out) if wanted == LOSS_GRAD else loss[0]
     finally:
         free(call.loss)

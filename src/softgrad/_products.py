@@ -23,7 +23,7 @@ def softmax_vjp(
 
     Parameters
     ----------
-    y : array_like of float32, float64, an integer type or bool
+    y : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The result of softmax(x), not `x`.
     g : array_like
         The gradient of a loss in `y`, of the same shape.
@@ -36,8 +36,8 @@ def softmax_vjp(
     -------
     ndarray
         The gradient of that loss in `x`, of the shape of `y` and of the type
-        numpy.result_type(y, g): float32 or float64, float64 if that is an integer type. If
-        softmax had a temperature T, divide by it.
+        numpy.result_type(y, g), float64 if that is an integer type. If softmax had a temperature T,
+        divide by it.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def softmax_jvp(
 
     Parameters
     ----------
-    y : array_like of float32, float64, an integer type or bool
+    y : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The result of softmax(x), not `x`.
     v : array_like
         A direction in `x`, of the same shape.
@@ -116,7 +116,7 @@ def log_softmax_vjp(
 
     Parameters
     ----------
-    ly : array_like of float32, float64, an integer type or bool
+    ly : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The result of log_softmax(x), not `x`. An entry of -inf gets g - 0.
     g : array_like
         The gradient of a loss in `ly`, of the same shape.
@@ -160,7 +160,7 @@ def log_softmax_jvp(
 
     Parameters
     ----------
-    ly : array_like of float32, float64, an integer type or bool
+    ly : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The result of log_softmax(x), not `x`.
     v : array_like
         A direction in `x`, of the same shape.

@@ -12,10 +12,12 @@ from softgrad._arrays import (
     Array,
     Fold,
     as_axes,
+    as_factors,
     as_hidden,
     as_real,
     as_temperature,
     check_out,
+    computing_dtype,
     hide,
     target,
 )
@@ -39,7 +41,7 @@ def softmax(
 
     Parameters
     ----------
-    x : array_like of float32, float64, an integer type or bool
+    x : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The logits, of any shape.
     axis : int, tuple of ints or None, default -1
         The class axis; several axes, or all of them, are one class axis together.
@@ -54,8 +56,9 @@ def softmax(
     Returns
     -------
     ndarray
-        Of the shape of `x`; `out` if that is given. float32 and float64 give their own type,
-        integers and bool float64. For a 0-d `x` a scalar.
+        Of the shape of `x`; `out` if that is given. Floating types give their own, integers and
+        bool float64. float16 and bfloat16 (of ml_dtypes) compute in float32, and are rounded once at
+        the end. For a 0-d `x` a scalar.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def log_softmax(
 
     Parameters
     ----------
-    x : array_like of float32, float64, an integer type or bool
+    x : array_like of float16, bfloat16, float32, float64, an integer type or bool
         The logits, of any shape.
     axis : int, tuple of ints or None, default -1
         The class axis; several axes, or all of them, are one class axis together.
@@ -154,7 +157,7 @@ def _map(
 ) -> Any:
     a = as_real(function, "x", x)
     axes = as_axes(function, axis, a.ndim)
-    t = as_temperature(function, temperature, a.dtype)
+    t = as_temperature(function, temperature, computing_dtype(a.dtype))
     hidden = None if where is None else as_hidden(function, where, a.shape)
     if out is not None:
         check_out(function, out, a.shape, a.dtype)
@@ -188,7 +191,7 @@ def logsumexp(
 
     Parameters
     ----------
-    x : array_like of float32, float64, an integer type or bool
+    x : array_like of float16, bfloat16, float32, float64, an integer type or bool
         Of any shape.
     axis : int, tuple of ints or None, default -1
         The axes that are summed over; None means all.
@@ -207,7 +210,7 @@ def logsumexp(
     -------
     ndarray or scalar
         Of the shape of `x` without the axes (nats); a NumPy scalar if that leaves no dimension.
-        float32 and float64 give their own type, integers and bool float64.
+        float64 for float64, integers and bool, float32 for the other types.
 
     Raises
     ------
@@ -232,9 +235,10 @@ def logsumexp(
         return y
     function = "logsumexp"
     a = as_real(function, "x", x)
+    dtype = computing_dtype(a.dtype)
     factors = None
     if b is not None:
-        factors = as_real(function, "b", b, a.dtype)
+        factors = as_factors(function, "b", b, a)
         try:
             a, factors = np.broadcast_arrays(a, factors)
         except ValueError:
@@ -246,8 +250,8 @@ def logsumexp(
     kept = tuple(1 if d in axes else size for d, size in enumerate(a.shape))
     shape = kept if keepdims else tuple(n for d, n in enumerate(a.shape) if d not in axes)
     if out is not None:
-        check_out(function, out, shape, a.dtype)
-    result = np.empty(shape, a.dtype) if out is None else out
+        check_out(function, out, shape, dtype)
+    result = np.empty(shape, dtype) if out is None else out
     if a.size == 0:
         result[...] = -np.inf
     else:

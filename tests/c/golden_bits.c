@@ -27,17 +27,44 @@ static uint64_t hash_of(uint64_t h, const void *p, size_t bytes) { /* FNV-1a */
     return h;
 }
 
+typedef enum { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, TYPES } type;
+static const char *const type_names[TYPES] = {"float32", "float64", "float16", "bfloat16"};
+static const size_t sizes[TYPES] = {4, 8, 2, 2};
+
+static const sg_half *half_of(const sg_isa *isa, type kind) {
+    return kind == FLOAT16 ? isa->f16 : kind == BFLOAT16 ? isa->bf16 : NULL;
+}
+
 typedef struct {
+    type kind;
     size_t size; /* of an element */
+    type computing; /* of weight and sample */
+    const sg_half *half; /* of the instruction set in use */
     ptrdiff_t n;
     void *x, *g, *weight, *sample, *out, *hess;
     int64_t labels[ROWS];
     double loss[ROWS];
 } problem;
 
+static void put_as(const problem *p, type kind, void *array, ptrdiff_t i, double value) {
+    const float rounded = (float)value;
+    if (kind == FLOAT64) ((double *)array)[i] = value;
+    else if (kind == FLOAT32) ((float *)array)[i] = rounded;
+    else p->half->narrow(&rounded, 1, (uint16_t *)array + i);
+}
 static void put(const problem *p, void *array, ptrdiff_t i, double value) {
-    if (p->size == 4) ((float *)array)[i] = (float)value;
-    else ((double *)array)[i] = value;
+    put_as(p, p->kind, array, i, value);
+}
+static int is_nan(const problem *p, const void *array, size_t i) {
+    float widened;
+    if (p->kind == FLOAT64) return isnan(((const double *)array)[i]);
+    if (p->kind == FLOAT32) return isnan(((const float *)array)[i]);
+    p->half->widen((const uint16_t *)array + i, 1, &widened);
+    return isnan(widened);
+}
+static void one_nan(const problem *p, void *array, size_t n) { /* any will do */
+    for (size_t i = 0; i < n; i++)
+        if (is_nan(p, array, i)) put(p, array, (ptrdiff_t)i, NAN);
 }
 
 /* Row r has scale 2^(r - 6): from nearly constant to far rows. Row 3 holds -inf, row 4 ties, row 5 one +inf. */
@@ -52,15 +79,14 @@ static void fill(problem *p) {
             put(p, p->g, r * p->n + i, r % 2 ? uniform() : fabs(uniform()));
         }
         p->labels[r] = r % 7 == 6 ? -100 : (int64_t)(fabs(uniform()) * (double)p->n);
-        put(p, p->sample, r, fabs(uniform()));
+        put_as(p, p->computing, p->sample, r, fabs(uniform()));
     }
-    for (ptrdiff_t i = 0; i < p->n; i++) put(p, p->weight, i, fabs(uniform()));
+    for (ptrdiff_t i = 0; i < p->n; i++) put_as(p, p->computing, p->weight, i, fabs(uniform()));
 }
 
 /* Rows contiguous, or the transposed arrays, whose class axis is strided: the same rows, so the same bits. */
 static sg_array array_of(const problem *p, void *data, int strided) {
-    sg_array a = {data, strided ? 0 : p->n, strided ? ROWS : 1, strided ? 1 : 0};
-    return a;
+    return (sg_array){data, strided ? 0 : p->n, strided ? ROWS : 1, strided ? 1 : 0, p->half};
 }
 static void transpose(const problem *p, const void *from, void *to, int back) {
     for (ptrdiff_t r = 0; r < ROWS; r++)
@@ -118,7 +144,7 @@ static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int 
     const size_t results = matrix                                       ? cells * (size_t)p->n
                            : which == LOGSUMEXP || which == LOGSUMEXP_B ? ROWS
                                                                         : cells;
-    char *out = calloc(results, p->size), *hess = calloc(cells, p->size), *x = malloc(cells * p->size);
+    char *out = calloc(results, 8), *hess = calloc(cells, p->size), *x = malloc(cells * p->size);
     char *g = malloc(cells * p->size), *back = malloc(cells * p->size);
     double loss[ROWS] = {0};
     uint64_t h = 0xcbf29ce484222325ULL;
@@ -142,10 +168,12 @@ static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int 
     if (which == LOGSUMEXP_B || which == VJP || which == LOG_VJP || which == LOG_JVP ||
         which == CE_PROBABILITIES || which == LOSS_PROBABILITIES)
         c.g = array_of(p, g, strided);
-    if (which == LOGSUMEXP || which == LOGSUMEXP_B) c.out = (sg_array){out, 1, 0, 1};
+    const int reduced = which == LOGSUMEXP || which == LOGSUMEXP_B; /* to the computing type */
+    if (reduced) c.out = (sg_array){out, 1, 0, 1, NULL};
     if (matrix) {
         ptrdiff_t square = p->n * p->n;
-        c.out = (sg_array){out, strided ? 0 : square, p->n, strided ? square : 0};
+        c.out = (sg_array){out, strided ? 0 : square, p->n, strided ? square : 0, p->half};
+        c.row_work = square;
     }
     if (which >= CE_LABELS) {
         c.loss = loss;
@@ -161,23 +189,20 @@ static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int 
         c.temperature = 1.25;
         c.norm[0] = 19;
     }
-    if (sg_run(kernel_of(kernels, which), &c, p->size) != 0) abort();
-    for (size_t i = 0; i < results; i++) { /* any NaN will do */
-        double v = p->size == 4 ? (double)((float *)(void *)out)[i] : ((double *)(void *)out)[i];
-        if (isnan(v)) put(p, out, (ptrdiff_t)i, NAN);
-    }
+    if (sg_run(kernel_of(kernels, which), &c, sizes[p->computing]) != 0) abort();
+    problem of_out = *p;
+    if (reduced) of_out.kind = p->computing;
+    one_nan(&of_out, out, results);
     for (int r = 0; r < ROWS; r++)
         if (isnan(loss[r])) loss[r] = NAN;
     if (strided && results == cells) {
         transpose(p, out, back, 1);
         h = hash_of(h, back, cells * p->size);
     } else {
-        h = hash_of(h, out, results * p->size);
+        h = hash_of(h, out, results * sizes[of_out.kind]);
     }
     if (c.hess.data) {
-        for (size_t i = 0; i < cells; i++)
-            if (p->size == 4 ? isnan(((float *)(void *)hess)[i]) : isnan(((double *)(void *)hess)[i]))
-                put(p, hess, (ptrdiff_t)i, NAN);
+        one_nan(p, hess, cells);
         if (strided) {
             transpose(p, hess, back, 1);
             memcpy(hess, back, cells * p->size);
@@ -196,14 +221,20 @@ static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int 
 int main(void) {
     int failures = 0;
     sg_set_num_threads(1);
-    for (int f64 = 0; f64 < 2; f64++)
+    for (type kind = 0; kind < TYPES; kind++)
         for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++) {
-            problem p = {.size = f64 ? 8 : 4, .n = lengths[k]};
+            const type computing = kind == FLOAT64 ? FLOAT64 : FLOAT32;
+            problem p = {.kind = kind,
+                         .size = sizes[kind],
+                         .computing = computing,
+                         .half = half_of(sg_isa_list()[0], kind),
+                         .n = lengths[k]};
+            if (p.half && k % 3 != 2) continue; /* 3, 16, 65, 256, 2049 */
             const size_t cells = (size_t)ROWS * (size_t)p.n;
             p.x = malloc(cells * p.size);
             p.g = malloc(cells * p.size);
-            p.weight = malloc((size_t)p.n * p.size);
-            p.sample = malloc(ROWS * p.size);
+            p.weight = malloc((size_t)p.n * sizes[computing]);
+            p.sample = malloc(ROWS * sizes[computing]);
             state = 0x9e3779b97f4a7c15ULL + (uint64_t)k;
             fill(&p);
             for (int which = 0; which < KERNELS; which++) {
@@ -212,15 +243,16 @@ int main(void) {
                 for (const sg_isa *const *isa = sg_isa_list(); *isa; isa++)
                     for (int strided = 0; strided < 2; strided++) {
                         if (!(*isa)->supported()) continue;
-                        uint64_t h = run(&p, f64 ? (*isa)->f64 : (*isa)->f32, which, strided);
+                        p.half = half_of(*isa, kind);
+                        uint64_t h =
+                            run(&p, computing == FLOAT64 ? (*isa)->f64 : (*isa)->f32, which, strided);
                         if (isa == sg_isa_list() && !strided) first = h;
                         if (h == first) continue;
                         failures++;
-                        fprintf(stderr, "%s %s n=%td: %s%s differs\n", names[which],
-                                f64 ? "float64" : "float32", p.n, (*isa)->name, strided ? ", strided," : "");
+                        fprintf(stderr, "%s %s n=%td: %s%s differs\n", names[which], type_names[kind], p.n,
+                                (*isa)->name, strided ? ", strided," : "");
                     }
-                printf("%s %s %td %016llx\n", names[which], f64 ? "float64" : "float32", p.n,
-                       (unsigned long long)first);
+                printf("%s %s %td %016llx\n", names[which], type_names[kind], p.n, (unsigned long long)first);
             }
             free(p.x);
             free(p.g);

@@ -173,6 +173,71 @@ static bool test_mask_low(void) {
     }
     return true;
 }
+/* The number with the bits h of a type with `digits` bits of fraction and the exponent bias `bias`. */
+static double value_of_half(unsigned h, int digits, int bias) {
+    const int field = (int)((h & 0x7fff) >> digits), fields = 0x7fff >> digits;
+    const double fraction = (double)(h & ((1U << digits) - 1)) / (double)(1U << digits);
+    double size = field == 0 ? ldexp(fraction, 1 - bias) : ldexp(1 + fraction, field - bias);
+    if (field == fields) size = fraction == 0 ? (double)INFINITY : (double)NAN;
+    return h >> 15 ? -size : size;
+}
+/* All halves; and of each number that lies between two of them, or at either, the nearest. */
+static bool test_half(const char *word, int digits, int bias, vf32 (*load)(const uint16_t *),
+                      void (*store)(uint16_t *, vf32)) {
+    const unsigned infinite = 0x7fffU >> digits << digits;
+    for (unsigned h = 0; h < 1U << 16; h += 16) {
+        uint16_t given[16];
+        float want[16];
+        for (unsigned l = 0; l < 16; l++) {
+            given[l] = (uint16_t)(h + l);
+            want[l] = (float)value_of_half(h + l, digits, bias);
+        }
+        if (!expect_f32(word, load(given), want, SAME, NULL, NULL, NULL)) return false;
+    }
+    for (unsigned h = 0; h < infinite; h++) {
+        /* infinity stands where the next number would */
+        const double low = value_of_half(h, digits, bias),
+                     high = h + 1 < infinite ? value_of_half(h + 1, digits, bias)
+                                             : 2 * low - value_of_half(h - 1, digits, bias);
+        const float middle = (float)((low + high) / 2), above = nextafterf(middle, INFINITY);
+        const unsigned nearest[4] = {h, h, h + (h & 1), h + 1};
+        const float at[4] = {(float)low, nextafterf(middle, 0), middle, above};
+        float a[16];
+        uint16_t got[16];
+        for (int l = 0; l < 16; l++) a[l] = l / 4 % 2 ? -at[l % 4] : at[l % 4];
+        store(got, vf32_load(a));
+        for (unsigned l = 0; l < 16; l++)
+            if (got[l] != (nearest[l % 4] | (l / 4 % 2 ? 0x8000 : 0))) {
+                printf("%s: %a gives %04x\n", word, (double)a[l], got[l]);
+                return false;
+            }
+    }
+    const float a[16] = {INFINITY,
+                         -INFINITY,
+                         FLT_MAX,
+                         -FLT_MAX,
+                         FLT_TRUE_MIN,
+                         -FLT_TRUE_MIN,
+                         NAN,
+                         -NAN,
+                         from_bits_f32(0x7f800001),
+                         from_bits_f32(0xffffffff),
+                         0,
+                         -0.0F};
+    const unsigned want[6] = {infinite, 0x8000 | infinite, infinite, 0x8000 | infinite, 0, 0x8000};
+    uint16_t got[16];
+    store(got, vf32_load(a));
+    for (int l = 0; l < 6; l++)
+        if (got[l] != want[l]) return false;
+    for (int l = 6; l < 10; l++)
+        if (!isnan(value_of_half(got[l], digits, bias))) return false;
+    return got[10] == 0 && got[11] == 0x8000;
+}
+static vf32 load_f16(const uint16_t *p) { return vf32_load_f16(p); }
+static vf32 load_bf16(const uint16_t *p) { return vf32_load_bf16(p); }
+static void store_f16(uint16_t *p, vf32 a) { vf32_store_f16(p, a); }
+static void store_bf16(uint16_t *p, vf32 a) { vf32_store_bf16(p, a); }
+
 /* A mask that was widened counts as any other. */
 static bool test_mask_low_any(void) {
     for (int i = 0; i < 16; i++) {
@@ -188,6 +253,8 @@ static void test_between_types(void) {
     count("vf32_low, vf32_high", test_low());
     count("vf32_narrow", test_narrow());
     count("vf32_int_low, vf32_int_high", test_int_low());
+    count("vf32_load_f16, vf32_store_f16", test_half("f16", 10, 15, load_f16, store_f16));
+    count("vf32_load_bf16, vf32_store_bf16", test_half("bf16", 7, 127, load_bf16, store_bf16));
     count("mf32_low, mf32_high", test_mask_low());
     count("mf64_any of mf32_low, mf32_high", test_mask_low_any());
 }

@@ -1,0 +1,146 @@
+/* half.c - calls with float16 or bfloat16 arrays. A chunk of rows is brought to float in the scratch, where it stays in
+ * the cache; the float kernel runs on it; its results are rounded back. So there is no kernel for 16-bit types, and no
+ * float copy of an array: (300, 1000) softmax takes 1.2 times as long as in float (tried at its cheapest, conversion within the
+ * kernels would save half of that, for three times the kernels). */
+#include "half.h"
+
+#include "kernel/block.h"
+
+/* How a chunk lies in the scratch: `lines` lines, `pitch` floats apart. A line is a row, or one class of all rows where
+ * these are neighbours in memory and the classes are not. */
+typedef struct {
+    ptrdiff_t rows; /* at most */
+    ptrdiff_t pitch;
+    bool by_class;
+    bool in_place; /* the result may take the place of x */
+} chunk;
+
+enum {
+    MOST_BY_CLASS = 65536, /* classes; rows of more go one by one */
+    PIECE = 256 /* numbers that are gathered at a time */
+};
+
+bool sg_has_halves(const sg_call *c) { return c->x.half || c->g.half || c->out.half || c->hess.half; }
+
+static ptrdiff_t row_step(const sg_call *c, const sg_array *a) { return c->inner == 1 ? a->outer : a->inner; }
+
+static ptrdiff_t at_least(ptrdiff_t a, ptrdiff_t least) { return a > least ? a : least; }
+
+static chunk chunk_of(const sg_call *c) {
+    const ptrdiff_t n = c->n, whole = SG_TILE_BYTES / (ptrdiff_t)sizeof(float) / n;
+    const bool in_place = n * (ptrdiff_t)sizeof(float) <= SG_BLOCK_BYTES;
+    if (row_step(c, &c->x) != 1 || c->x.axis == 1 || n > MOST_BY_CLASS) {
+        const ptrdiff_t rows = whole < 16 ? at_least(whole, 1) : whole / 16 * 16;
+        return (chunk){rows, n, false, in_place};
+    }
+    /* a line of the cache holds 32 numbers */
+    const ptrdiff_t rows = at_least(whole / 16 * 16, n <= 2048 ? 32 : 16);
+    return (chunk){rows, rows, true, in_place};
+}
+
+/* The Jacobians' kernels round their results themselves: a float copy would be of C floats for each of the results. */
+static bool is_copied(const sg_call *c, const sg_array *a) {
+    return a->half && a->data && !(a == &c->out && c->row_work > 0);
+}
+
+/* The floats that an array needs in the scratch. */
+static ptrdiff_t copy_size(const sg_call *c, const sg_array *a, chunk k) {
+    if (!is_copied(c, a) || (a == &c->out && k.in_place && is_copied(c, &c->x))) return 0;
+    return (k.by_class ? c->n : k.rows) * k.pitch;
+}
+static ptrdiff_t copies_size(const sg_call *c, chunk k) {
+    return copy_size(c, &c->x, k) + copy_size(c, &c->g, k) + copy_size(c, &c->out, k) +
+           copy_size(c, &c->hess, k);
+}
+
+/* `a` from row (o, i) on as the float kernel sees it: as it stands, or its copy, `at` floats from `copies`. */
+static sg_array seen(const sg_call *c, const sg_array *a, chunk k, ptrdiff_t o, ptrdiff_t i, float *copies,
+                     ptrdiff_t at) {
+    if (!a->data) return *a;
+    if (is_copied(c, a)) {
+        void *p = copies ? (void *)(copies + at) : a->data;
+        return k.by_class ? (sg_array){p, 0, k.pitch, 1, NULL} : (sg_array){p, k.pitch, 1, 0, NULL};
+    }
+    const ptrdiff_t size = a->half ? (ptrdiff_t)sizeof(uint16_t) : (ptrdiff_t)sizeof(float);
+    char *start = (char *)a->data + (o * a->outer + i * a->inner) * size;
+    const ptrdiff_t step = row_step(c, a);
+    return k.by_class ? (sg_array){start, 0, a->axis, step, a->half}
+                      : (sg_array){start, step, a->axis, 0, a->half};
+}
+
+/* The rows [row, row + rows), in one (n, inner) matrix of `c`, as a call of the float kernel; without `copies` its shape. */
+static sg_call seen_call(const sg_call *c, chunk k, ptrdiff_t row, ptrdiff_t rows, float *copies) {
+    const ptrdiff_t o = row / c->inner, i = row % c->inner;
+    sg_call s = *c;
+    s.outer = k.by_class ? 1 : rows;
+    s.inner = k.by_class ? rows : 1;
+    s.x = seen(c, &c->x, k, o, i, copies, 0);
+    ptrdiff_t at = copy_size(c, &c->x, k);
+    s.g = seen(c, &c->g, k, o, i, copies, at);
+    at += copy_size(c, &c->g, k);
+    s.hess = seen(c, &c->hess, k, o, i, copies, at);
+    at += copy_size(c, &c->hess, k);
+    s.out = seen(c, &c->out, k, o, i, copies, copy_size(c, &c->out, k) > 0 ? at : 0);
+    if (c->labels) s.labels = c->labels + row;
+    if (c->sample_weight) s.sample_weight = (const float *)c->sample_weight + row;
+    if (c->loss) s.loss = c->loss + row;
+    return s;
+}
+
+size_t sg_halves_bytes(const sg_call *c) {
+    const chunk k = chunk_of(c);
+    const sg_call s = seen_call(c, k, 0, k.rows, NULL);
+    const size_t copies = (size_t)copies_size(c, k) * sizeof(float);
+    return (copies + 63) / 64 * 64 + sg_scratch_bytes(&s, sizeof(float));
+}
+
+/* `lines` runs of `length` numbers: from `a`, where they are `line` apart and have the step `step`, to floats, or back. */
+static void copy_lines(const sg_half *half, bool back, uint16_t *a, ptrdiff_t line, ptrdiff_t step,
+                       ptrdiff_t lines, ptrdiff_t length, float *copy, ptrdiff_t pitch) {
+    if (step == 1 && line == length && pitch == length) length *= lines, lines = 1;
+    for (ptrdiff_t l = 0; l < lines; l++) {
+        uint16_t *p = a + l * line;
+        float *f = copy + l * pitch;
+        if (step == 1) {
+            if (back) half->narrow(f, length, p);
+            else half->widen(p, length, f);
+            continue;
+        }
+        for (ptrdiff_t done = 0; done < length; done += PIECE) {
+            uint16_t piece[PIECE];
+            const ptrdiff_t n = length - done < PIECE ? length - done : PIECE;
+            if (back) {
+                half->narrow(f + done, n, piece);
+                for (ptrdiff_t j = 0; j < n; j++) p[(done + j) * step] = piece[j];
+            } else {
+                for (ptrdiff_t j = 0; j < n; j++) piece[j] = p[(done + j) * step];
+                half->widen(piece, n, f + done);
+            }
+        }
+    }
+}
+static void copy_rows(const sg_call *c, const sg_array *a, bool back, chunk k, ptrdiff_t row, ptrdiff_t rows,
+                      const sg_array *to) {
+    if (!is_copied(c, a)) return;
+    uint16_t *p = (uint16_t *)a->data + row / c->inner * a->outer + row % c->inner * a->inner;
+    const ptrdiff_t step = row_step(c, a);
+    if (k.by_class) copy_lines(a->half, back, p, a->axis, step, c->n, rows, to->data, k.pitch);
+    else copy_lines(a->half, back, p, step, a->axis, rows, c->n, to->data, k.pitch);
+}
+
+void sg_run_halves(sg_kernel *kernel, const sg_call *c, ptrdiff_t begin, ptrdiff_t end, char *scratch) {
+    const chunk k = chunk_of(c);
+    float *copies = (float *)(void *)scratch;
+    char *rest = scratch + ((size_t)copies_size(c, k) * sizeof(float) + 63) / 64 * 64;
+    for (ptrdiff_t row = begin, rows; row < end; row += rows) {
+        const ptrdiff_t left = end - row, matrix = c->inner == 1 ? left : c->inner - row % c->inner;
+        rows = matrix < left ? matrix : left;
+        if (rows > k.rows) rows = k.rows;
+        const sg_call s = seen_call(c, k, row, rows, copies);
+        copy_rows(c, &c->x, false, k, row, rows, &s.x);
+        copy_rows(c, &c->g, false, k, row, rows, &s.g);
+        kernel(&s, 0, rows, rest);
+        copy_rows(c, &c->out, true, k, row, rows, &s.out);
+        copy_rows(c, &c->hess, true, k, row, rows, &s.hess);
+    }
+}
