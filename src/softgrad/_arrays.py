@@ -57,7 +57,13 @@ def floating_dtype(function: str, name: str, dtype: np.dtype[Any]) -> np.dtype[A
 def convert(a: Array, dtype: np.dtype[Any]) -> Array:
     """`a` as a plain, aligned array of native `dtype`; `a` itself where it is one."""
     if a.dtype != dtype:
-        if a.itemsize == 2 and dtype == FLOAT32 and a.ndim == 2 and a.strides[1] == 2 and a.size > 0:
+        if (
+            a.itemsize == 2
+            and dtype == FLOAT32
+            and a.ndim == 2
+            and a.strides[1] == 2
+            and a.size > 0
+        ):
             wide = np.empty(a.shape, dtype)
             _core.widen(a, wide)
             return wide
@@ -90,7 +96,9 @@ def common_dtype(function: str, **arrays: Array) -> np.dtype[Any]:
     names = " and ".join(arrays)
     found = [floating_dtype(function, name, a.dtype) for name, a in arrays.items()]
     if len({dtype for dtype in found if dtype.itemsize == 2}) > 1:
-        raise TypeError(f"{function}: expected one half precision in {names}, got float16 and bfloat16")
+        raise TypeError(
+            f"{function}: expected one half precision in {names}, got float16 and bfloat16"
+        )
     common = np.result_type(*(a.dtype for a in arrays.values()))
     return floating_dtype(function, names, common)
 

@@ -247,7 +247,13 @@ class _Layer:
         return [slice(begin, begin + at_once) for begin in range(0, classes, at_once)]
 
     def _chunk(
-        self, rows: Any, logits: Array, norm: tuple[float, float], loss: Array, block: slice, dw: Any
+        self,
+        rows: Any,
+        logits: Array,
+        norm: tuple[float, float],
+        loss: Array,
+        block: slice,
+        dw: Any,
     ) -> None:
         """Rows of the results, at the first block of classes; and what they add to its dw."""
         request, labels, probs = self.request, self.request.labels, None
