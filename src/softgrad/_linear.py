@@ -11,6 +11,7 @@ import numpy as np
 from softgrad import _core
 from softgrad._arrays import Array, as_int, as_real, check_shape, common_dtype, convert
 from softgrad._cross_entropy import Reduction
+from softgrad._interop import as_array
 from softgrad._losses import Options, Request
 from softgrad._matmul import BLOCK_BYTES, column_sums, matmul
 
@@ -163,7 +164,7 @@ class _Layer:
     def __init__(
         self, function: str, x: Any, w: Any, targets: Any, bias: Any, options: Options, step: Any
     ) -> None:
-        self.x, self.w = np.asarray(x), np.asarray(w)
+        self.x, self.w = as_array(function, "x", x), as_array(function, "w", w)
         self.dtype = common_dtype(function, x=self.x, w=self.w)
         for name, a, shape in (("x", self.x, "(N, D)"), ("w", self.w, "(C, D)")):
             if a.ndim != 2:
