@@ -127,8 +127,9 @@ def cross_entropy_value_and_grad(
         the gradient of its own loss.
     out : array, optional
         Where to write the gradient, of the shape of `logits` and the result's dtype; it may be
-        `logits` itself. On an error it is left as it was. Which arrays: see `softmax`. Where both are
-        memory maps, and the targets labels, little memory is needed beyond one row for each thread.
+        `logits` itself. On an error it is left as it was. Which arrays: see `softmax`. With memory
+        maps larger than memory too: nothing of the size of `logits` is copied, unless `targets` are
+        probabilities that have another type or overlap `out`.
 
     Returns
     -------
