@@ -1,6 +1,7 @@
 """Arguments into arrays that the kernels take: types, axes, the view (outer, n, inner), `out`.
 
-The only place that normalises array arguments. What is special to losses is in _losses.py.
+The only place that normalises array arguments. Arrays of other libraries become NumPy's in
+_interop.py; what is special to losses is in _losses.py.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy as np
 from numpy.exceptions import AxisError, TooHardError
 
 from softgrad import _core
+from softgrad._interop import as_array, as_memory
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Out = Any  # an ndarray, or what shares its memory with one: see _interop.py
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -77,7 +80,7 @@ def convert(a: Array, dtype: np.dtype[Any]) -> Array:
 
 def as_real(function: str, name: str, value: Any, dtype: np.dtype[Any] | None = None) -> Array:
     """`value` as an array of its floating type, or converted to `dtype`."""
-    a = np.asarray(value)
+    a = as_array(function, name, value)
     found = floating_dtype(function, name, a.dtype)
     return convert(a, found if dtype is None else dtype)
 
@@ -86,7 +89,7 @@ def as_factors(function: str, name: str, value: Any, x: Array) -> Array:
     """`value` as what goes along with `x` entry by entry: in the computing type of `x`, or in half precision
     where that is float32, as the kernels convert it.
     """
-    a, wanted = np.asarray(value), computing_dtype(x.dtype)
+    a, wanted = as_array(function, name, value), computing_dtype(x.dtype)
     found = floating_dtype(function, name, a.dtype)
     return convert(a, found if found.itemsize == 2 and wanted == FLOAT32 else wanted)
 
@@ -170,7 +173,7 @@ def check_shape(function: str, name: str, a: Array, shape: tuple[int, ...], like
 
 def as_hidden(function: str, where: Any, shape: tuple[int, ...]) -> Array:
     """The entries of x, of that shape, that `where` leaves out."""
-    mask = np.asarray(where)
+    mask = as_array(function, "where", where)
     if mask.dtype != np.bool_:
         raise TypeError(f"{function}: expected where of dtype bool, got {mask.dtype}")
     try:
@@ -188,19 +191,19 @@ def hide(a: Array, hidden: Array, value: float) -> Array:
     return a
 
 
-def check_out(
-    function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], name: str = "out"
-) -> None:
-    """Raise unless a result of that shape and dtype can be written to `out`."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(
-            f"{function}: expected {name} to be a numpy.ndarray, got {type(out).__name__}"
-        )
-    if out.dtype != dtype:
-        raise TypeError(f"{function}: expected {name} of dtype {dtype}, got {out.dtype}")
-    check_shape(function, name, out, shape, "the result's")
-    if not out.flags.writeable:
+def as_out(
+    function: str, out: Out, shape: tuple[int, ...], dtype: np.dtype[Any], name: str = "out"
+) -> Array | None:
+    """`out` as a plain array that a result of that shape and dtype can be written to; None is None."""
+    if out is None:
+        return None
+    a = as_memory(function, name, out)
+    if a.dtype != dtype:
+        raise TypeError(f"{function}: expected {name} of dtype {dtype}, got {a.dtype}")
+    check_shape(function, name, a, shape, "the result's")
+    if not a.flags.writeable:
         raise ValueError(f"{function}: output array is read-only")
+    return a
 
 
 def overlap(a: Array, b: Array) -> bool:
@@ -276,7 +279,7 @@ class Fold:
         if out is None:
             out = np.empty_like(like)
             return out, self.view(out)
-        return out, target(self.view(np.asarray(out)), out, in_place, read)
+        return out, target(self.view(out), out, in_place, read)
 
     def settle(self, written: Array, result: Array) -> None:
         """Copy what the kernel wrote into the result, unless it is a view of it."""

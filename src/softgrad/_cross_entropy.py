@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from softgrad import _core
-from softgrad._arrays import Array
+from softgrad._arrays import Array, Out
 from softgrad._losses import Options, evaluate
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def cross_entropy(
     IndexError
         A label outside [0, C) that is not `ignore_index`; the text names its position.
     TypeError
-        An unsupported dtype, labels of a float type or bool.
+        An unsupported dtype, labels of a float type or bool, an array that is not on the CPU.
     ValueError
         Shapes that do not fit, an option out of its range, `ignore_index` with probability targets.
     numpy.exceptions.AxisError
@@ -114,7 +114,7 @@ def cross_entropy_value_and_grad(
     temperature: float = 1.0,
     z_loss: float = 0.0,
     reduction: Reduction = "mean",
-    out: Array | None = None,
+    out: Out = None,
 ) -> tuple[Any, Array]:
     """`cross_entropy` and its gradient in the logits, from one kernel.
 
@@ -125,9 +125,11 @@ def cross_entropy_value_and_grad(
     reduction : {"mean", "sum", "none"}, default "mean"
         As in `cross_entropy`. The gradient is that of the loss returned; with "none" each row holds
         the gradient of its own loss.
-    out : ndarray, optional
+    out : array, optional
         Where to write the gradient, of the shape of `logits` and the result's dtype; it may be
-        `logits` itself. On an error it is left as it was.
+        `logits` itself. On an error it is left as it was. Which arrays: see `softmax`. With memory
+        maps larger than memory too: nothing of the size of `logits` is copied, unless `targets` are
+        probabilities that have another type or overlap `out`.
 
     Returns
     -------
@@ -183,7 +185,7 @@ def cross_entropy_grad(
     temperature: float = 1.0,
     z_loss: float = 0.0,
     reduction: Reduction = "mean",
-    out: Array | None = None,
+    out: Out = None,
 ) -> Array:
     """The gradient of `cross_entropy` in the logits, without the loss.
 
@@ -239,7 +241,7 @@ def cross_entropy_grad_hess(
     temperature: float = 1.0,
     z_loss: float = 0.0,
     reduction: Reduction = "mean",
-    out: tuple[Array | None, Array | None] | None = None,
+    out: tuple[Out, Out] | None = None,
 ) -> tuple[Array, Array]:
     """The gradient of `cross_entropy` and the diagonal of its Hessian, as gradient boosting needs them.
 
@@ -249,7 +251,7 @@ def cross_entropy_grad_hess(
         As in `cross_entropy`.
     reduction : {"mean", "sum", "none"}, default "mean"
         As in `cross_entropy_value_and_grad`.
-    out : pair of ndarrays, optional
+    out : pair of arrays, optional
         Where to write the gradient and the diagonal; each may be None. They may not overlap each
         other; each may be `logits` itself.
 

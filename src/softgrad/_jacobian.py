@@ -11,10 +11,11 @@ from softgrad import _core
 from softgrad._arrays import (
     Array,
     Fold,
+    Out,
     as_axis,
+    as_out,
     as_real,
     as_temperature,
-    check_out,
     computing_dtype,
     target,
 )
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def softmax_jacobian(
-    x: ArrayLike, /, axis: int = -1, *, temperature: float = 1.0, out: Array | None = None
+    x: ArrayLike, /, axis: int = -1, *, temperature: float = 1.0, out: Out = None
 ) -> Array:
     """Jacobian of softmax: J[i, j] = ds_i/dx_j = s_i (delta_ij - s_j) / T, diag(s) - s s^T.
 
@@ -36,7 +37,7 @@ def softmax_jacobian(
         The class axis, of length C.
     temperature : float, default 1.0
         T > 0, finite: s is softmax(x / T), and the derivative is in `x`.
-    out : ndarray, optional
+    out : array, optional
         Where to write the result, of its shape and dtype.
 
     Returns
@@ -73,7 +74,7 @@ def softmax_jacobian(
 
 
 def log_softmax_jacobian(
-    x: ArrayLike, /, axis: int = -1, *, temperature: float = 1.0, out: Array | None = None
+    x: ArrayLike, /, axis: int = -1, *, temperature: float = 1.0, out: Out = None
 ) -> Array:
     """Jacobian of log_softmax: J[i, j] = d log s_i / dx_j = (delta_ij - s_j) / T.
 
@@ -85,7 +86,7 @@ def log_softmax_jacobian(
         The class axis, of length C.
     temperature : float, default 1.0
         T > 0, finite: s is softmax(x / T), and the derivative is in `x`.
-    out : ndarray, optional
+    out : array, optional
         Where to write the result, of its shape and dtype.
 
     Returns
@@ -120,26 +121,26 @@ def _jacobian(
     x: ArrayLike,
     axis: int,
     temperature: float,
-    out: Array | None,
+    out: Out,
 ) -> Array:
     a = as_real(function, "x", x)
     axis = as_axis(function, axis, a.ndim)
     t = as_temperature(function, temperature, computing_dtype(a.dtype))
     n = a.shape[axis]
     shape = (*a.shape[:axis], *a.shape[axis + 1 :], n, n)
-    if out is not None:
-        check_out(function, out, shape, a.dtype)
-    result = np.empty(shape, a.dtype) if out is None else out
+    memory = as_out(function, out, shape, a.dtype)
+    result = np.empty(shape, a.dtype) if memory is None else memory
+    given: Array = result if out is None else out
     if a.size == 0:
-        return result
+        return given
     fold = Fold(a, (axis,), ordered=True)
-    a3, plain = fold.view(a), np.asarray(result)
-    written = plain.reshape(fold.shape[0], fold.shape[2], n, n)
-    if out is not None:
-        written = target(written, plain, (), [a3])
+    a3 = fold.view(a)
+    written = result.reshape(fold.shape[0], fold.shape[2], n, n)
+    if memory is not None:
+        written = target(written, result, (), [a3])
     if written.strides[-1] != written.itemsize:
         written = np.empty(written.shape, written.dtype)
     kernel(a3, written, t)
-    if not np.may_share_memory(written, plain):
-        np.copyto(plain, written.reshape(shape))
-    return result
+    if not np.may_share_memory(written, result):
+        np.copyto(result, written.reshape(shape))
+    return given

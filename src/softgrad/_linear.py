@@ -19,6 +19,7 @@ from softgrad._arrays import (
     convert,
 )
 from softgrad._cross_entropy import Reduction
+from softgrad._interop import as_array
 from softgrad._losses import Options, Request
 from softgrad._matmul import BLOCK_BYTES, column_sums, matmul
 
@@ -175,7 +176,7 @@ class _Layer:
     def __init__(
         self, function: str, x: Any, w: Any, targets: Any, bias: Any, options: Options, step: Any
     ) -> None:
-        self.x, self.w = np.asarray(x), np.asarray(w)
+        self.x, self.w = as_array(function, "x", x), as_array(function, "w", w)
         self.given = common_dtype(function, x=self.x, w=self.w)  # the gradients' type
         self.dtype = computing_dtype(self.given)
         self.half = self.given != self.dtype

@@ -9,7 +9,7 @@ from softgrad._losses import Options, evaluate
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from softgrad._arrays import Array
+    from softgrad._arrays import Array, Out
 
 
 def log_loss(
@@ -68,7 +68,7 @@ def log_loss_value_and_grad(
     sample_weight: ArrayLike | None = None,
     ignore_index: int = -100,
     reduction: Literal["mean", "sum", "none"] = "mean",
-    out: Array | None = None,
+    out: Out = None,
 ) -> tuple[Any, Array]:
     """`log_loss` and its gradient in the probabilities.
 
@@ -76,7 +76,7 @@ def log_loss_value_and_grad(
     ----------
     probs, targets, axis, weight, sample_weight, ignore_index, reduction
         As in `log_loss`.
-    out : ndarray, optional
+    out : array, optional
         Where to write the gradient, of the shape of `probs` and the result's dtype; it may be
         `probs` itself. On an error it is left as it was.
 

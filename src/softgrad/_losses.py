@@ -13,19 +13,21 @@ from softgrad import _core
 from softgrad._arrays import (
     Array,
     Fold,
+    Out,
     as_axis,
     as_factors,
     as_int,
     as_number,
+    as_out,
     as_real,
     as_temperature,
-    check_out,
     check_shape,
     computing_dtype,
     convert,
     floating_dtype,
     overlap,
 )
+from softgrad._interop import as_array
 
 IGNORE_INDEX = -100  # torch.nn.functional.cross_entropy's default
 REDUCTIONS = ("mean", "sum", "none")
@@ -81,7 +83,10 @@ class Request:
         self.ignore_index = as_int(function, "ignore_index", options.ignore_index)
         self.labels: Array | None = None  # int64 (rows,)
         self.probs: Array | None = None  # as given, not yet of the computing type
-        self._take_targets(np.asarray(targets), isinstance(targets, np.ndarray), shape, axis)
+        a = as_array(function, "targets", targets)
+        if a.size == 0 and not hasattr(targets, "dtype"):
+            a = a.astype(np.int64)  # an empty list is no list of floats
+        self._take_targets(a, shape, axis)
 
     def _vector(self, name: str, value: Any, shape: tuple[int, ...], like: str) -> Array | None:
         if value is None:
@@ -90,13 +95,9 @@ class Request:
         check_shape(self.function, name, a, shape, like)
         return np.ascontiguousarray(a).reshape(-1)
 
-    def _take_targets(
-        self, targets: Array, is_array: bool, shape: tuple[int, ...], axis: int
-    ) -> None:
+    def _take_targets(self, targets: Array, shape: tuple[int, ...], axis: int) -> None:
         function = self.function
         if targets.shape == self.shape:
-            if targets.size == 0 and not is_array:
-                targets = targets.astype(np.int64)  # an empty list is no list of floats
             if targets.dtype.kind not in "iu":
                 raise TypeError(
                     f"{function}: expected targets of an integer dtype, as their shape "
@@ -179,24 +180,26 @@ def evaluate(
     targets: Any,
     axis: Any,
     options: Options,
-    outs: tuple[Array | None, ...] = (),
+    outs: tuple[Out, ...] = (),
 ) -> tuple[Any, ...]:
     """(loss, *derivatives) of the argument `name`, logits or probs; as many derivatives as there are
     `outs`, each None or where to write it."""
     a = as_real(function, name, x)
     axis = as_axis(function, axis, a.ndim)
     request = Request(function, computing_dtype(a.dtype), a.shape, axis, targets, options)
-    for i, out in enumerate(outs):
-        if out is not None:
-            check_out(function, out, a.shape, a.dtype, "out" if len(outs) == 1 else f"out[{i}]")
-    given = [out for out in outs if out is not None]
+    memories = [
+        as_out(function, out, a.shape, a.dtype, "out" if len(outs) == 1 else f"out[{i}]")
+        for i, out in enumerate(outs)
+    ]
+    given = [memory for memory in memories if memory is not None]
     if len(given) == 2 and overlap(*given):
         raise ValueError(f"{function}: expected two arrays as out, got two that overlap")
 
     norm, loss = request.norm(), request.no_loss()
     if a.size == 0:
-        results = [np.empty_like(a) if out is None else out for out in outs]
-        return request.reduce(loss, norm), *results
+        return request.reduce(loss, norm), *(
+            np.empty_like(a) if out is None else out for out in outs
+        )
     fold = Fold(a, (axis,), ordered=True)
     a3, probs = fold.view(a), None
     if request.probs is not None:
@@ -204,9 +207,9 @@ def evaluate(
     small = (request.labels, request.weight, request.sample_weight)
     read = [b for b in (probs, *small) if b is not None]
     results, written = [], []
-    for i, out in enumerate(outs):
+    for i, memory in enumerate(memories):
         in_place = [a3] if i == 0 else []
-        result, target = fold.output(out, a, in_place, read if i == 0 else [a3, *read])
+        result, target = fold.output(memory, a, in_place, read if i == 0 else [a3, *read])
         results.append(result)
         written.append(target)
     shared = (
@@ -225,4 +228,5 @@ def evaluate(
         _core.cross_entropy(*shared, *numbers, norm, loss, padded[0], padded[1])
     for result, target in zip(results, written, strict=True):
         fold.settle(target, result)
-    return request.reduce(loss, norm), *results
+    returned = [new if out is None else out for new, out in zip(results, outs, strict=True)]
+    return request.reduce(loss, norm), *returned

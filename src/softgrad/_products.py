@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from softgrad import _core
-from softgrad._arrays import Array, Fold, as_axis, check_out, check_shape, common_dtype, convert
+from softgrad._arrays import Array, Fold, Out, as_axis, as_out, check_shape, common_dtype, convert
+from softgrad._interop import as_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-def softmax_vjp(
-    y: ArrayLike, g: ArrayLike, /, axis: int = -1, *, out: Array | None = None
-) -> Array:
+def softmax_vjp(y: ArrayLike, g: ArrayLike, /, axis: int = -1, *, out: Out = None) -> Array:
     """Vector-Jacobian product of softmax: y * (g - sum(g * y)), where y = softmax(x).
 
     Parameters
@@ -29,7 +28,7 @@ def softmax_vjp(
         The gradient of a loss in `y`, of the same shape.
     axis : int, default -1
         The class axis.
-    out : ndarray, optional
+    out : array, optional
         Where to write the result, of its shape and dtype; it may be `y` or `g` itself.
 
     Returns
@@ -66,9 +65,7 @@ def softmax_vjp(
     return result
 
 
-def softmax_jvp(
-    y: ArrayLike, v: ArrayLike, /, axis: int = -1, *, out: Array | None = None
-) -> Array:
+def softmax_jvp(y: ArrayLike, v: ArrayLike, /, axis: int = -1, *, out: Out = None) -> Array:
     """Jacobian-vector product of softmax: y * (v - sum(v * y)), where y = softmax(x).
 
     Parameters
@@ -79,7 +76,7 @@ def softmax_jvp(
         A direction in `x`, of the same shape.
     axis : int, default -1
         The class axis.
-    out : ndarray, optional
+    out : array, optional
         Where to write the result, of its shape and dtype; it may be `y` or `v` itself.
 
     Returns
@@ -109,9 +106,7 @@ def softmax_jvp(
     return result
 
 
-def log_softmax_vjp(
-    ly: ArrayLike, g: ArrayLike, /, axis: int = -1, *, out: Array | None = None
-) -> Array:
+def log_softmax_vjp(ly: ArrayLike, g: ArrayLike, /, axis: int = -1, *, out: Out = None) -> Array:
     """Vector-Jacobian product of log_softmax: g - exp(ly) * sum(g), where ly = log_softmax(x).
 
     Parameters
@@ -122,7 +117,7 @@ def log_softmax_vjp(
         The gradient of a loss in `ly`, of the same shape.
     axis : int, default -1
         The class axis.
-    out : ndarray, optional
+    out : array, optional
         Where to write the result, of its shape and dtype; it may be `ly` or `g` itself.
 
     Returns
@@ -153,9 +148,7 @@ def log_softmax_vjp(
     return result
 
 
-def log_softmax_jvp(
-    ly: ArrayLike, v: ArrayLike, /, axis: int = -1, *, out: Array | None = None
-) -> Array:
+def log_softmax_jvp(ly: ArrayLike, v: ArrayLike, /, axis: int = -1, *, out: Out = None) -> Array:
     """Jacobian-vector product of log_softmax: v - sum(exp(ly) * v), where ly = log_softmax(x).
 
     Parameters
@@ -166,7 +159,7 @@ def log_softmax_jvp(
         A direction in `x`, of the same shape.
     axis : int, default -1
         The class axis.
-    out : ndarray, optional
+    out : array, optional
         Where to write the result, of its shape and dtype; it may be `ly` or `v` itself.
 
     Returns
@@ -200,22 +193,21 @@ def _product(
     function: str,
     kernel: Callable[[Array, Array, Array], None],
     axis: int,
-    out: Array | None,
+    out: Out,
     **arrays: ArrayLike,
 ) -> Array:
     first, second = arrays
-    y, g = (np.asarray(a) for a in arrays.values())
+    y, g = (as_array(function, name, a) for name, a in arrays.items())
     dtype = common_dtype(function, **{first: y, second: g})
     y, g = convert(y, dtype), convert(g, dtype)
     axis = as_axis(function, axis, y.ndim)
     check_shape(function, second, g, y.shape, f"that of {first}")
-    if out is not None:
-        check_out(function, out, y.shape, y.dtype)
+    memory = as_out(function, out, y.shape, y.dtype)
     if y.size == 0:
         return np.empty_like(y) if out is None else out
     fold = Fold(y, (axis,))
     y3, g3 = fold.view(y), fold.view(g)
-    result, written = fold.output(out, y, [y3, g3])
+    result, written = fold.output(memory, y, [y3, g3])
     kernel(y3, g3, written)
     fold.settle(written, result)
-    return result
+    return result if out is None else out

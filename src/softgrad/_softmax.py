@@ -11,12 +11,13 @@ from softgrad import _core
 from softgrad._arrays import (
     Array,
     Fold,
+    Out,
     as_axes,
     as_factors,
     as_hidden,
+    as_out,
     as_real,
     as_temperature,
-    check_out,
     computing_dtype,
     hide,
     target,
@@ -35,7 +36,7 @@ def softmax(
     *,
     temperature: float = 1.0,
     where: ArrayLike | None = None,
-    out: Array | None = None,
+    out: Out = None,
 ) -> Any:
     """Probabilities of the logits `x`: s_i = exp(x_i / T) / sum_k exp(x_k / T).
 
@@ -50,8 +51,10 @@ def softmax(
     where : array_like of bool, optional
         Broadcastable to `x`. Entries where it is False get probability 0 and take no part in the
         sums, whatever they hold. A row without any True gives 0 everywhere.
-    out : ndarray, optional
-        Where to write the result, of its shape and dtype; it may be `x` itself.
+    out : array, optional
+        Where to write the result, of its shape and dtype; it may be `x` itself. An ndarray, a
+        memory map or another library's array on the CPU that NumPy can write to, such as a PyTorch
+        tensor: the very object is returned.
 
     Returns
     -------
@@ -63,9 +66,11 @@ def softmax(
     Raises
     ------
     TypeError
-        A dtype other than those above, or an `out` of another dtype than the result's.
+        A dtype other than those above, an `out` of another dtype than the result's, an array that
+        is not on the CPU, or that its library does not let NumPy read.
     ValueError
-        A temperature that is not positive and finite, shapes that do not fit, a read-only `out`.
+        A temperature that is not positive and finite, shapes that do not fit, an `out` that is
+        read-only, immutable (JAX) or of which NumPy receives a copy only.
     numpy.exceptions.AxisError
         An axis that `x` does not have.
 
@@ -99,7 +104,7 @@ def log_softmax(
     *,
     temperature: float = 1.0,
     where: ArrayLike | None = None,
-    out: Array | None = None,
+    out: Out = None,
 ) -> Any:
     """Logarithms of the probabilities: log s_i = x_i / T - log(sum_k exp(x_k / T)).
 
@@ -113,7 +118,7 @@ def log_softmax(
         T > 0, finite.
     where : array_like of bool, optional
         Broadcastable to `x`. Entries where it is False get -inf and take no part in the sums.
-    out : ndarray, optional
+    out : array, optional
         Where to write the result, of its shape and dtype; it may be `x` itself.
 
     Returns
@@ -152,29 +157,29 @@ def _map(
     axis: Axis,
     temperature: float,
     where: ArrayLike | None,
-    out: Array | None,
+    out: Out,
     hidden_result: float,
 ) -> Any:
     a = as_real(function, "x", x)
     axes = as_axes(function, axis, a.ndim)
     t = as_temperature(function, temperature, computing_dtype(a.dtype))
     hidden = None if where is None else as_hidden(function, where, a.shape)
-    if out is not None:
-        check_out(function, out, a.shape, a.dtype)
-    given = out
+    memory = as_out(function, out, a.shape, a.dtype)
     if hidden is not None:
         a = hide(a, hidden, -np.inf)
-        out = a if out is None else out  # the copy is ours
+        memory = a if memory is None else memory  # the copy is ours
     if a.size == 0:
         return np.empty_like(a) if out is None else out
     fold = Fold(a, axes)
     a3 = fold.view(a)
-    result, written = fold.output(out, a, [a3])
+    result, written = fold.output(memory, a, [a3])
     kernel(a3, written, t)
     fold.settle(written, result)
     if hidden is not None:
         np.copyto(result, hidden_result, where=hidden)
-    return result[()] if given is None and result.ndim == 0 else result
+    if out is not None:
+        return out
+    return result[()] if result.ndim == 0 else result
 
 
 def logsumexp(
@@ -185,7 +190,7 @@ def logsumexp(
     b: ArrayLike | None = None,
     keepdims: bool = False,
     where: ArrayLike | None = None,
-    out: Array | None = None,
+    out: Out = None,
 ) -> Any:
     """log(sum_k exp(x_k)), or log(sum_k b_k exp(x_k)), without overflow.
 
@@ -203,7 +208,7 @@ def logsumexp(
     where : array_like of bool, optional
         Broadcastable to `x`. Entries where it is False take no part. A row without any True gives
         -inf.
-    out : ndarray, optional
+    out : array, optional
         Where to write the result, of its shape and dtype.
 
     Returns
@@ -249,9 +254,8 @@ def logsumexp(
     hidden = None if where is None else as_hidden(function, where, a.shape)
     kept = tuple(1 if d in axes else size for d, size in enumerate(a.shape))
     shape = kept if keepdims else tuple(n for d, n in enumerate(a.shape) if d not in axes)
-    if out is not None:
-        check_out(function, out, shape, dtype)
-    result = np.empty(shape, dtype) if out is None else out
+    memory = as_out(function, out, shape, dtype)
+    result = np.empty(shape, dtype) if memory is None else memory
     if a.size == 0:
         result[...] = -np.inf
     else:
@@ -260,10 +264,12 @@ def logsumexp(
             factors = None if factors is None else hide(factors, hidden, 0.0)
         fold = Fold(a, axes)
         a3, b3 = fold.view(a), None if factors is None else fold.view(factors)
-        rows, plain = fold.reduced(), np.asarray(result).reshape(kept)
+        rows, plain = fold.reduced(), result.reshape(kept)
         written = rows.view(plain)
-        if out is not None:
+        if memory is not None:
             written = target(written, plain, (), [a3] if b3 is None else [a3, b3])
         _core.logsumexp(a3, b3, written)
         rows.settle(written, plain)
-    return result[()] if out is None and result.ndim == 0 else result
+    if out is not None:
+        return out
+    return result[()] if result.ndim == 0 else result
