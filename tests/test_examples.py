@@ -1,4 +1,4 @@
-"""The scripts of examples/: they run, and agree with scikit-learn."""
+"""The scripts of examples/: they run, and agree with the libraries that they are set beside."""
 
 import runpy
 from importlib.util import find_spec
@@ -10,7 +10,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def test_every_example_has_a_test():
-    assert [path.name for path in sorted(EXAMPLES.glob("*.py"))] == ["digits.py"]
+    assert [path.name for path in sorted(EXAMPLES.glob("*.py"))] == [
+        "boosting.py",
+        "digits.py",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +43,16 @@ def test_network_learns_as_well_as_that_of_scikit_learn(digits):
     assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=0.02)
     assert ours["accuracy"] > 0.95
     assert ours["losses"][-1] < 0.02 * ours["losses"][0]
+
+
+def test_boosting_with_softgrad_is_as_with_the_built_in_objectives():
+    for library in ("sklearn", "xgboost", "lightgbm"):
+        pytest.importorskip(library)
+    losses = runpy.run_path(str(EXAMPLES / "boosting.py"))["main"]()
+    for library in ("xgboost", "lightgbm"):
+        built_in, ours, smoothed = (
+            losses[library, k] for k in ("built-in", "softgrad", "smoothed")
+        )
+        assert ours == pytest.approx(built_in, rel=1e-4)
+        assert ours < 0.3  # log 10 = 2.3 before the first round
+        assert smoothed > 1.05 * ours
