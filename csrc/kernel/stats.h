@@ -94,41 +94,48 @@ SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN
     }
 }
 
+/* The terms of vectors [v, end), at most SUM_GROUP of them. */
+SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
+                                ptrdiff_t end, ptrdiff_t n, const FN(plan) *p) {
+    const int u = SG_SIDE_BY_SIDE;
+    const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
+    FN(sum) s = FN(sum_begin)(p->anchor, (int)(end - v));
+    for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, x, e, v, n, p, &s);
+    for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, x, e, v, n, p, &s);
+    if (layout == LAYOUT_ACROSS && v < end) FN(add_terms)(1, layout, 0, keep, mode, x, e, v, n, p, &s);
+    return s;
+}
+
 /* A block of n <= BLOCK_N classes: the sum of its terms. */
 SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n,
                              const FN(plan) *p) {
-    const int u = SG_SIDE_BY_SIDE;
-    const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, vectors = FN(vectors)(layout, n);
+    const ptrdiff_t vectors = FN(vectors)(layout, n);
     wide total = FN(zero)();
-    for (ptrdiff_t v = 0; v < vectors;) {
-        const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors,
-                        stop = end < full ? end : full;
-        const int count = (int)(end - v);
-        FN(sum) s = FN(sum_begin)(p->anchor, count);
-        for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, x, e, v, n, p, &s);
-        for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, x, e, v, n, p, &s);
-        if (layout == LAYOUT_ACROSS && v < end) {
-            FN(add_terms)(1, layout, 0, keep, mode, x, e, v, n, p, &s);
-            v++;
-        }
-        total = FN(sum_join)(total, FN(sum_total)(&s, count));
+    for (ptrdiff_t v = 0; v < vectors; v += SUM_GROUP) {
+        const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
+        const FN(sum) s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p);
+        total = FN(sum_join)(total, FN(sum_total)(&s, (int)(end - v)));
     }
     return FN(sum_close)(layout == LAYOUT_ACROSS, total);
 }
 SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
                            ptrdiff_t n, const FN(plan) *p) {
     if (layout != LAYOUT_ACROSS || t->rows == 1) return FN(sum_terms)(layout, keep, mode, x, e, n, p);
+    /* rows that go together have one group of terms; their sums are closed in a loop of its own, in which rows overlap */
     const FN(lanes) low = FN(lanes_of)(p->limits.low), bits = FN(lanes_of)(p->limits.bits),
                     second = FN(lanes_of)(p->second), anchor = FN(lanes_of)(p->anchor);
+    const ptrdiff_t vectors = FN(vectors)(layout, n);
+    FN(sum) sums[VL];
     double hi[2 * VL], lo[2 * VL];
-    for (int r = 0; r < t->rows; r++) { /* each fills the lanes behind it too */
+    for (int r = 0; r < t->rows; r++) {
         const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &bits, r), p->limits.M},
                               FN(spread)(layout, &second, r),
                               FN(spread)(layout, &anchor, r),
                               p->ahead};
-        FN(wide_store)(FN(sum_terms)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), n, &one), hi + r,
-                       lo + r);
+        sums[r] = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n, &one);
     }
+    for (int r = 0; r < t->rows; r++) /* each fills the lanes behind it too */
+        FN(wide_store)(FN(sum_close)(1, FN(sum_total)(&sums[r], (int)vectors)), hi + r, lo + r);
     return FN(wide_load)(hi, lo);
 }
 
