@@ -29,6 +29,7 @@
 #undef vstore_n
 #undef vload_tile
 #undef vstore_tile
+#undef vof_int64
 #undef vadd
 #undef vsub
 #undef vmul

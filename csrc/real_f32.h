@@ -32,6 +32,7 @@
 #define vstore_n vf32_store_n
 #define vload_tile vf32_load_tile
 #define vstore_tile vf32_store_tile
+#define vof_int64 vf32_of_int64
 #define vadd vf32_add
 #define vsub vf32_sub
 #define vmul vf32_mul

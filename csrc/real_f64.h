@@ -32,6 +32,7 @@
 #define vstore_n vf64_store_n
 #define vload_tile vf64_load_tile
 #define vstore_tile vf64_store_tile
+#define vof_int64 vf64_of_int64
 #define vadd vf64_add
 #define vsub vf64_sub
 #define vmul vf64_mul

@@ -1,4 +1,4 @@
-"""The scripts of examples/: they run, and agree with scikit-learn."""
+"""The scripts of examples/: they run, and agree with the libraries that they are set beside."""
 
 import runpy
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def test_every_example_has_a_test():
     names = [path.name for path in sorted(EXAMPLES.glob("*.py"))]
-    assert names == ["digits.py", "logistic_regression.py"]
+    assert names == ["boosting.py", "digits.py", "logistic_regression.py"]
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +49,16 @@ def test_logistic_regression_has_the_coefficients_of_scikit_learn(capsys):
     assert "178 wines" in capsys.readouterr().out
     for ours, theirs in zip(*fits.values(), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6)
+
+
+def test_boosting_with_softgrad_is_as_with_the_built_in_objectives():
+    for library in ("sklearn", "xgboost", "lightgbm"):
+        pytest.importorskip(library)
+    losses = runpy.run_path(str(EXAMPLES / "boosting.py"))["main"]()
+    for library in ("xgboost", "lightgbm"):
+        built_in, ours, smoothed = (
+            losses[library, k] for k in ("built-in", "softgrad", "smoothed")
+        )
+        assert ours == pytest.approx(built_in, rel=1e-4)
+        assert ours < 0.3  # log 10 = 2.3 before the first round
+        assert smoothed > 1.05 * ours

@@ -12,6 +12,7 @@ enum {
      * Measured, softmax of 20,000 rows of float32: 48 classes 801 us in lanes, 858 across; 64 1166 and 740. */
     SG_LANES_N = 56,
     SG_ROW_COST = 6, /* of a row across, beside its vectors, in vectors */
+    SG_BATCH = 8, /* tiles in lanes that are done together, at most */
     SG_TILE_BYTES = 16384, /* of rows across that go together */
     SG_BLOCK_BYTES = 16384, /* a block of a row: half of a small L1 */
     SG_SMALLEST_BLOCK_N = SG_BLOCK_BYTES / 8,

@@ -15,22 +15,25 @@
 /* What the options make of the rows of a tile: lane l belongs to row l. */
 typedef struct {
     ptrdiff_t at[VL]; /* the label, 0 where there is none that counts */
-    SG_ALIGN64 real counted[VL];
-    vmask counts;     /* not ignored */
+    SG_ALIGN64 real counted[VL]; /* 0 where it is ignored, otherwise 1 */
+    vreal label;                 /* rows in lanes of few classes: it as a real, -1 where it is ignored */
     int any, all, unweighted;
     vreal sample; /* sample_weight */
     wide row;     /* the coefficient of z_loss and of the label: sample_weight, times weight[label] */
 } FN(targets);
 
+/* Written lane by lane, so to be read as vectors some time later: a load that needs several stores waits for them. */
 SG_INLINE void FN(read_labels)(const FN(tile) *t, FN(targets) *y) {
     const sg_call *c = t->call;
+    const uint64_t n = (uint64_t)t->n;
+    const real as_real[2] = {0, 1};
     int counting = 0;
     for (int l = 0; l < t->rows; l++) {
         /* read once: another thread may write labels after they were checked */
         const int64_t label = ((const volatile int64_t *)c->labels)[t->row + l];
-        const int good = label != c->ignore_index && (uint64_t)label < (uint64_t)t->n;
-        y->at[l] = good ? (ptrdiff_t)label : 0;
-        y->counted[l] = (real)good;
+        const int good = (label != c->ignore_index) & ((uint64_t)label < n);
+        y->at[l] = (ptrdiff_t)(label & -(int64_t)good);
+        y->counted[l] = as_real[good];
         counting += good;
     }
     for (int l = t->rows; l < VL; l++) {
@@ -39,15 +42,65 @@ SG_INLINE void FN(read_labels)(const FN(tile) *t, FN(targets) *y) {
     }
     y->any = counting > 0;
     y->all = counting == t->rows;
-    y->counts = veq(vload(y->counted), vset1(1));
 }
-SG_INLINE void FN(targets_of)(int layout, const FN(tile) *t, FN(targets) *y) {
+SG_INLINE vmask FN(counts)(const FN(targets) *y) { return veq(vload(y->counted), vset1(1)); }
+
+/* The labels of rows of few classes as a vector: classes are then found by comparison, without any access by index. Labels
+ * of more digits than a real has are no classes, whatever they become. */
+SG_INLINE void FN(label_vector)(const FN(tile) *t, FN(targets) *y) {
     const sg_call *c = t->call;
-    if (c->labels) {
+    const int64_t *labels = c->labels + t->row;
+    const vreal none = vset1(-1);
+    int64_t few[VL];
+    if (t->rows < VL) { /* the lanes behind them repeat the last */
+        for (int l = 0; l < VL; l++) few[l] = labels[l < t->rows ? l : t->rows - 1];
+        labels = few;
+    }
+    const vreal label = vof_int64(labels);
+    vmask good = mand(vlt(none, label), vlt(label, vset1((real)t->n)));
+    good = mand(good, mnot(veq(label, vset1((real)c->ignore_index))));
+    y->label = vselect(good, label, none);
+    y->any = many(good);
+    y->all = !many(mnot(good));
+    vstore(y->counted, vselect(good, vset1(1), vset1(0)));
+}
+SG_INLINE vreal FN(pick_labels)(FN(view) x, ptrdiff_t n, const FN(targets) *y) {
+    vreal picked = vset1(0), at = vset1(0);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        picked = vselect(veq(y->label, at), vload(x.p + i * x.step), picked);
+        at = vadd(at, vset1(1));
+    }
+    return picked;
+}
+SG_INLINE void FN(put_label_vector)(FN(view) out, ptrdiff_t n, const FN(targets) *y, vreal entry) {
+    vreal at = vset1(0);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        real *p = out.p + i * out.step;
+        vstore(p, vselect(veq(y->label, at), entry, vload(p)));
+        at = vadd(at, vset1(1));
+    }
+}
+/* out = e f, and `entry` at the labels. */
+SG_INLINE void FN(scale_with_labels)(FN(view) e, FN(view) out, ptrdiff_t n, FN(factor) f,
+                                     const FN(targets) *y, vreal entry) {
+    vreal at = vset1(0);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        vreal a = FN(times)(vload(e.p + i * e.step), f);
+        vstore(out.p + i * out.step, vselect(veq(y->label, at), entry, a));
+        at = vadd(at, vset1(1));
+    }
+}
+/* With `by_vector` y->at is there only if there are class weights. */
+SG_INLINE void FN(targets_of)(int layout, int by_vector, const FN(tile) *t, FN(targets) *y) {
+    const sg_call *c = t->call;
+    if (by_vector && !c->weight) {
+        FN(label_vector)(t, y);
+    } else if (c->labels) {
         FN(read_labels)(t, y);
+        if (by_vector) FN(label_vector)(t, y);
     } else {
         for (int l = 0; l < VL; l++) y->at[l] = 0;
-        y->counts = veq(vset1(1), vset1(1));
+        vstore(y->counted, vset1(1));
         y->any = y->all = 1;
     }
     y->sample = c->sample_weight ? FN(get_rows)(layout, t, c->sample_weight) : vset1(1);
@@ -61,9 +114,8 @@ SG_INLINE void FN(targets_of)(int layout, const FN(tile) *t, FN(targets) *y) {
 }
 
 /* One element a row: the logit at the label. In place it must be taken before the terms are. */
-SG_INLINE vreal FN(at_labels)(const FN(tile) *t, const FN(targets) *y) {
+SG_INLINE void FN(at_labels)(const FN(tile) *t, const FN(targets) *y, real lane[VL]) {
     const sg_array *a = &t->call->x;
-    real lane[VL];
     ptrdiff_t stride;
     if (FN(rows_are_even)(t, a, &stride)) {
         const real *p = FN(row_start)(t, a, 0);
@@ -72,11 +124,11 @@ SG_INLINE vreal FN(at_labels)(const FN(tile) *t, const FN(targets) *y) {
         for (int l = 0; l < t->rows; l++) lane[l] = FN(row_start)(t, a, l)[y->at[l] * a->axis];
     }
     for (int l = t->rows; l < VL; l++) lane[l] = lane[t->rows - 1];
-    vreal x = vload(lane);
-    return t->call->temperature == 1 ? x : vdiv(x, vset1((real)t->call->temperature));
 }
-/* The same as far rows see it. */
-SG_INLINE vreal FN(shift_target)(vreal x, vreal offset) {
+/* The same divided by the temperature, and as far rows see it. */
+SG_INLINE vreal FN(target_of)(int layout, const FN(tile) *t, const real lane[VL], vreal offset) {
+    vreal x = vload(lane); /* in lanes it was picked from logits that were divided */
+    if (layout != LAYOUT_SHORT && t->call->temperature != 1) x = vdiv(x, vset1((real)t->call->temperature));
     vreal d = vselect(veq(x, offset), vset1(0), vsub(x, offset));
     return vselect(FN(is_far)(offset), d, x);
 }
@@ -94,12 +146,13 @@ SG_NOINLINE void FN(clear_ignored)(int layout, const FN(tile) *t, const FN(targe
         if (layout == LAYOUT_ACROSS && y->counted[r] != 0) continue;
         for (ptrdiff_t v = 0; v < FN(vectors)(layout, t->n); v++) {
             vreal a = layout == LAYOUT_ACROSS ? vset1(0) : FN(get)(layout, to, v, t->n, 0);
-            FN(put)(layout, to, v, t->n, layout == LAYOUT_ACROSS ? a : vselect(y->counts, a, vset1(0)));
+            FN(put)(layout, to, v, t->n, layout == LAYOUT_ACROSS ? a : vselect(FN(counts)(y), a, vset1(0)));
         }
     }
 }
 SG_INLINE void FN(put_loss)(const FN(tile) *t, const FN(targets) *y, wide loss) {
-    FN(wide_store_rounded)(FN(wide_select)(y->counts, loss, FN(zero)()), t->call->loss + t->row, t->rows);
+    if (!y->all) loss = FN(wide_select)(FN(counts)(y), loss, FN(zero)());
+    FN(wide_store_rounded)(loss, t->call->loss + t->row, t->rows);
 }
 
 /* coefficient * loss, where 0 times inf is 0 */
@@ -142,26 +195,35 @@ SG_INLINE void FN(scale_both)(int layout, FN(view) e, FN(view) grad, FN(view) he
         FN(write)(layout, full, hess, v, n, vselect(veq(a, top), hess_top, vmul(FN(times_any)(a, h), rest)));
     });
 }
-SG_INLINE void FN(scale_rows_both)(int layout, const FN(tile) *t, FN(view) e, FN(view) grad, FN(view) hess,
-                                   const FN(stats) *row, wide slope, wide inverse) {
+/* What scale_both takes, row by row in the lanes. */
+typedef struct {
+    FN(factor) grad, s, hess;
+    vreal top, hess_top;
+} FN(both);
+
+SG_INLINE FN(both) FN(both_of)(const FN(tile) *t, const FN(stats) *row, wide slope, wide inverse) {
     const vreal K = vset1(-HEADROOM);
     const wide T = FN(wide_set1)(t->call->temperature, 0);
     const wide g = FN(wide_mul)(slope, inverse), h = t->call->temperature == 1 ? g : FN(wide_div)(g, T);
-    const FN(factor) to_grad = FN(factor_of)(g, K), to_s = FN(factor_of)(inverse, K),
-                     to_hess = FN(factor_of)(h, K);
     /* h s_top others / sum, the last factor last: what it makes subnormal is rounded once */
     const wide s_top = FN(wide_mul)(FN(wide_mul)(h, FN(wide_ldexp)(row->top, K)), row->others);
-    const wide top = FN(wide_mul)(s_top, FN(wide_ldexp)(inverse, K));
-    const vreal tops[8] = {to_grad.pre, to_grad.hi, to_grad.lo,  to_s.pre,
-                           to_s.hi,     to_s.lo,    to_hess.pre, to_hess.hi};
+    const wide hess_top = FN(wide_mul)(s_top, FN(wide_ldexp)(inverse, K));
+    return (FN(both)){FN(factor_of)(g, K), FN(factor_of)(inverse, K), FN(factor_of)(h, K),
+                      FN(wide_round)(row->top), FN(wide_round)(hess_top)};
+}
+SG_INLINE void FN(scale_rows_both)(int layout, const FN(tile) *t, FN(view) e, FN(view) grad, FN(view) hess,
+                                   const FN(both) *k) {
+    if (layout != LAYOUT_ACROSS) {
+        FN(scale_both)(layout, e, grad, hess, t->n, k->grad, k->s, k->hess, k->top, k->hess_top);
+        return;
+    }
+    const vreal of_rows[11] = {k->grad.pre, k->grad.hi, k->grad.lo, k->s.pre, k->s.hi,    k->s.lo,
+                               k->hess.pre, k->hess.hi, k->hess.lo, k->top,   k->hess_top};
     FN(lanes) of[11];
-    for (int k = 0; k < 8; k++) of[k] = FN(lanes_of)(tops[k]);
-    of[8] = FN(lanes_of)(to_hess.lo);
-    of[9] = FN(lanes_of)(FN(wide_round)(row->top));
-    of[10] = FN(lanes_of)(FN(wide_round)(top));
-    for (int r = 0; r < FN(passes)(layout, t); r++) {
+    for (int j = 0; j < 11; j++) of[j] = FN(lanes_of)(of_rows[j]);
+    for (int r = 0; r < t->rows; r++) {
         vreal a[11];
-        for (int k = 0; k < 11; k++) a[k] = FN(spread)(layout, &of[k], r);
+        for (int j = 0; j < 11; j++) a[j] = FN(spread)(layout, &of[j], r);
         FN(scale_both)(layout, FN(row_of)(e, r), FN(row_of)(grad, r), FN(row_of)(hess, r), t->n,
                        (FN(factor)){a[0], a[1], a[2], 0}, (FN(factor)){a[3], a[4], a[5], 0},
                        (FN(factor)){a[6], a[7], a[8], 0}, a[9], a[10]);
@@ -170,67 +232,110 @@ SG_INLINE void FN(scale_rows_both)(int layout, const FN(tile) *t, FN(view) e, FN
 
 /* Labels without smoothing; with `hess` no z_loss, and rows of one block. With `grad`, the terms go to the gradient, which
  * is then scaled in place. */
-SG_INLINE int FN(label_tile)(int layout, int grad, int hess, const FN(tile) *t) {
-    const sg_call *c = t->call;
+typedef struct {
     FN(targets) y;
-    FN(targets_of)(layout, t, &y);
-    TILE_BUFFER(buffer, 0);
-    TILE_BUFFER(hess_buffer, 1);
-    FN(view) to = {buffer, VL, 0}, curvature = {hess_buffer, VL, 0};
-    if (grad) to = FN(open_out)(layout, t, &c->out, buffer);
-    if (hess) curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
-    if (layout == LAYOUT_ACROSS && !y.any) {
-        FN(put_loss)(t, &y, FN(zero)());
-        if (!grad) return 1;
-        FN(clear_ignored)(layout, t, &y, to);
-        FN(close_out)(layout, t, &c->out, to);
-        if (hess) FN(clear_ignored)(layout, t, &y, curvature);
-        if (hess) FN(close_out)(layout, t, &c->hess, curvature);
-        return 1;
-    }
-    vreal target = FN(at_labels)(t, &y);
-    const FN(view) terms = FN(open_terms)(layout, to, buffer);
-    FN(view) x = grad ? FN(open_logits)(layout, t, buffer, terms) : FN(open_logits_once)(layout, t, terms);
+    FN(view) to, curvature, terms;
     FN(stats) row;
-    vreal *Ms = grad ? FN(block_M)(t) : NULL;
-    if (!(grad ? FN(grad_stats)(layout, t, &x, terms, terms, Ms, &row)
-               : FN(log_stats)(layout, t, &x, terms, &row)))
-        return 0;
-    target = FN(shift_target)(target, row.offset);
+    vreal *Ms;
+    SG_ALIGN64 real target[VL];
+    vreal entry;
+    wide inverse, slope;
+    FN(factor) factor; /* of rows of one block, without `hess` */
+    FN(both) both;     /* with it */
+    int empty;         /* no row counts; never in lanes */
+} FN(label_parts);
 
-    wide log = FN(log_ratio)(row.others, row.top);
-    wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
-    wide lse = FN(zero)();
-    if (!y.unweighted) loss = FN(weigh)(y.row, loss);
-    if (c->z_loss != 0) {
-        lse = FN(lse_of)(&row, log);
-        loss = FN(wide_add)(loss, FN(z_loss)(c, y.row, lse));
+SG_INLINE int FN(label_terms)(int layout, int grad, int hess, const FN(tile) *t, real *buffer,
+                              real *hess_buffer, FN(label_parts) *p) {
+    const sg_call *c = t->call;
+    FN(targets_of)(layout, layout == LAYOUT_SHORT, t, &p->y);
+    p->empty = layout == LAYOUT_ACROSS && !p->y.any;
+    p->to = (FN(view)){buffer, VL, 0};
+    if (grad) p->to = FN(open_out)(layout, t, &c->out, buffer);
+    if (hess) p->curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
+    if (p->empty) return 1;
+    if (layout != LAYOUT_SHORT) FN(at_labels)(t, &p->y, p->target);
+    p->terms = FN(open_terms)(layout, p->to, buffer);
+    FN(view)
+    x = grad ? FN(open_logits)(layout, t, buffer, p->terms) : FN(open_logits_once)(layout, t, p->terms);
+    if (layout == LAYOUT_SHORT) vstore(p->target, FN(pick_labels)(x, t->n, &p->y));
+    p->Ms = grad ? FN(block_M)(t) : NULL;
+    return grad ? FN(grad_stats)(layout, t, &x, p->terms, p->terms, p->Ms, &p->row)
+                : FN(log_stats)(layout, t, &x, p->terms, &p->row);
+}
+SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t, FN(label_parts) *p) {
+    const sg_call *c = t->call;
+    const FN(targets) *y = &p->y;
+    if (p->empty) {
+        FN(put_loss)(t, y, FN(zero)());
+        return;
     }
-    FN(put_loss)(t, &y, loss);
-    if (!grad) return 1;
-
-    const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), unit = t->unit;
-    /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
-    wide e = FN(wide_term)(target, FN(limits_of)(row.max));
-    wide rest = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-    wide slope = y.row, top = FN(wide_sub)(FN(zero)(), y.unweighted ? rest : FN(wide_mul)(y.row, rest));
+    const FN(stats) *row = &p->row;
+    const vreal target = FN(target_of)(layout, t, p->target, row->offset);
+    wide log = FN(log_ratio)(row->others, row->top);
+    wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row->max), FN(wide_of)(target)), log);
+    wide lse = FN(zero)();
+    if (!y->unweighted) loss = FN(weigh)(y->row, loss);
     if (c->z_loss != 0) {
-        const wide z = FN(z_slope)(c, y.row, lse);
+        lse = FN(lse_of)(row, log);
+        loss = FN(wide_add)(loss, FN(z_loss)(c, y->row, lse));
+    }
+    FN(put_loss)(t, y, loss);
+    if (!grad) return;
+
+    const wide sum = FN(wide_add)(row->others, row->top), inverse = FN(inverse)(sum), unit = t->unit;
+    /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
+    wide e = FN(wide_term)(target, FN(limits_of)(row->max));
+    wide rest = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub)(sum, e));
+    wide slope = y->row, top = FN(wide_sub)(FN(zero)(), y->unweighted ? rest : FN(wide_mul)(y->row, rest));
+    if (c->z_loss != 0) {
+        const wide z = FN(z_slope)(c, y->row, lse);
         slope = FN(wide_add)(slope, z);
         top = FN(wide_add)(top, FN(wide_mul)(z, e));
     }
-    slope = y.unweighted && c->z_loss == 0 ? unit : FN(wide_mul)(slope, unit);
-    if (hess) FN(scale_rows_both)(layout, t, terms, to, curvature, &row, slope, inverse);
-    else FN(scale_rows)(layout, t, terms, to, Ms, row.M, FN(wide_mul)(slope, inverse));
-    FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(FN(label_entry)(top, inverse, unit)));
-    if (!y.all) FN(clear_ignored)(layout, t, &y, to);
-    FN(close_out)(layout, t, &c->out, to);
-    if (hess) {
-        if (!y.all) FN(clear_ignored)(layout, t, &y, curvature);
-        FN(close_out)(layout, t, &c->hess, curvature);
-    }
-    return 1;
+    p->inverse = inverse;
+    p->slope = y->unweighted && c->z_loss == 0 ? unit : FN(wide_mul)(slope, unit);
+    p->entry = FN(wide_round)(FN(label_entry)(top, inverse, unit));
+    if (hess) p->both = FN(both_of)(t, row, p->slope, inverse);
+    else if (t->n <= BLOCK_N) p->factor = FN(factor_of)(FN(wide_mul)(p->slope, inverse), vset1(-HEADROOM));
 }
+SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) *t,
+                                 const FN(label_parts) *p) {
+    const sg_call *c = t->call;
+    if (!grad) return;
+    const int done = layout == LAYOUT_SHORT && !hess && p->factor.plain;
+    if (done) FN(scale_with_labels)(p->terms, p->to, t->n, p->factor, &p->y, p->entry);
+    if (!p->empty && !done) {
+        if (hess) FN(scale_rows_both)(layout, t, p->terms, p->to, p->curvature, &p->both);
+        else if (t->n <= BLOCK_N) FN(scale_tile)(layout, t, p->terms, p->to, t->n, p->factor);
+        else
+            FN(scale_blocks)(layout, t, p->terms, p->to, p->Ms, p->row.M, FN(wide_mul)(p->slope, p->inverse));
+        if (layout == LAYOUT_SHORT) FN(put_label_vector)(p->to, t->n, &p->y, p->entry);
+        else FN(put_at_labels)(layout, t, p->to, &p->y, p->entry);
+    }
+    if (!p->y.all) FN(clear_ignored)(layout, t, &p->y, p->to);
+    FN(close_out)(layout, t, &c->out, p->to);
+    if (!hess) return;
+    if (!p->y.all) FN(clear_ignored)(layout, t, &p->y, p->curvature);
+    FN(close_out)(layout, t, &c->hess, p->curvature);
+}
+#define LABELS(kernel, grad, hess)                                                                   \
+    typedef FN(label_parts) FN(kernel##_parts);                                                      \
+    SG_INLINE int FN(kernel##_terms)(int layout, const FN(tile) *t, real *buffer, real *hess_buffer, \
+                                     FN(label_parts) *p) {                                           \
+        return FN(label_terms)(layout, grad, hess, t, buffer, hess_buffer, p);                       \
+    }                                                                                                \
+    SG_INLINE void FN(kernel##_rows)(int layout, const FN(tile) *t, FN(label_parts) *p) {            \
+        FN(label_rows)(layout, grad, hess, t, p);                                                    \
+    }                                                                                                \
+    SG_INLINE void FN(kernel##_results)(int layout, const FN(tile) *t, const FN(label_parts) *p) {   \
+        FN(label_results)(layout, grad, hess, t, p);                                                 \
+    }                                                                                                \
+    IN_PARTS(kernel, SG_ANY_ORDER)
+LABELS(label_loss, 0, 0)
+LABELS(label_grad, 1, 0)
+LABELS(label_hess, 1, 1)
+#undef LABELS
 
 /* The target weights of vector v but for the sample weight and the label: w (p y + q) with smoothing e:
  * p = 1 - e, q = e / C. */
@@ -282,7 +387,7 @@ SG_INLINE void FN(weigh_row)(int layout, const FN(tile) *t, const FN(weights) *w
 SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile) *t) {
     const sg_call *c = t->call;
     FN(targets) y;
-    FN(targets_of)(layout, t, &y);
+    FN(targets_of)(layout, 0, t, &y);
     TILE_BUFFER(buffer, 0);
     TILE_BUFFER(y_buffer, 1);
     TILE_BUFFER(hess_buffer, 2);
@@ -299,7 +404,8 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
         if (hess) FN(close_out)(layout, t, &c->hess, curvature);
         return 1;
     }
-    vreal target = FN(at_labels)(t, &y);
+    SG_ALIGN64 real at_label[VL];
+    FN(at_labels)(t, &y, at_label);
     const FN(view) spare = FN(open_terms)(layout, to, buffer);
     FN(view) x = FN(open_logits)(layout, t, buffer, spare);
     FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
@@ -316,7 +422,7 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
         if (!FN(log_stats)(layout, t, &x, spare, &row)) return 0;
         FN(weigh_row)(layout, t, &weights, x, row.max, &distance, &weight);
     }
-    target = FN(shift_target)(target, row.offset);
+    const vreal target = FN(target_of)(LAYOUT_ACROSS, t, at_label, row.offset);
     wide sample = FN(wide_of)(y.sample), label = FN(zero)();
     wide log = FN(log_ratio)(row.others, row.top), lse = FN(lse_of)(&row, log);
     wide mass = FN(wide_mul)(sample, weight);
@@ -399,23 +505,20 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
     return 1;
 }
 
-/* Which results are wanted is in the call: no array, no result. */
-SG_INLINE int FN(labels_tile)(int layout, const FN(tile) *t) {
-    const sg_call *c = t->call;
-    if (c->hess.data) return FN(label_tile)(layout, 1, 1, t);
-    return c->out.data ? FN(label_tile)(layout, 1, 0, t) : FN(label_tile)(layout, 0, 0, t);
-}
 SG_INLINE int FN(general_tile)(int layout, const FN(tile) *t) {
     const sg_call *c = t->call;
     return FN(general_tile_of)(layout, c->out.data != NULL, c->hess.data != NULL, t);
 }
-BOTH_LAYOUTS(labels, SG_ANY_ORDER)
 BOTH_LAYOUTS(general, SG_FIXED_ORDER)
 
+/* Which results are wanted is in the call: no array, no result. */
 static void FN(cross_entropy)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch) {
     const int labels =
         c->labels && c->label_smoothing == 0 && (!c->hess.data || (c->z_loss == 0 && c->n <= BLOCK_N));
-    (labels ? FN(labels) : FN(general))(c, begin, end, scratch);
+    (!labels        ? FN(general)
+     : c->hess.data ? FN(label_hess)
+     : c->out.data  ? FN(label_grad)
+                    : FN(label_loss))(c, begin, end, scratch);
 }
 
 /* What reduction="mean" divides by: the sum over the rows that count of sample_weight * weight[label]. */

@@ -8,7 +8,7 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
         FN(set_row)(&t, row);
         t.rows = end - row < VL ? (int)(end - row) : VL;
         FN(targets) y;
-        FN(targets_of)(LAYOUT_SHORT, &t, &y);
+        FN(targets_of)(LAYOUT_SHORT, 0, &t, &y);
         real p[VL];
         for (int l = 0; l < VL; l++) p[l] = FN(row_start)(&t, &c->x, l < t.rows ? l : 0)[y.at[l] * c->x.axis];
         wide loss = FN(wide_sub)(FN(zero)(), FN(log)(vload(p)));
@@ -18,7 +18,7 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
                               FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
         g = FN(wide_select)(veq(FN(wide_round)(y.row), vset1(0)), FN(zero)(), g);
         real entry[VL];
-        vstore(entry, vselect(y.counts, FN(wide_round)(g), vset1(0)));
+        vstore(entry, vselect(FN(counts)(&y), FN(wide_round)(g), vset1(0)));
         for (int l = 0; l < t.rows; l++) {
             real *out = FN(row_start)(&t, &c->out, l);
             if (c->out.axis == 1) memset(out, 0, (size_t)c->n * sizeof(real));
@@ -33,7 +33,7 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
 SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t) {
     const sg_call *c = t->call;
     FN(targets) y;
-    FN(targets_of)(layout, t, &y);
+    FN(targets_of)(layout, 0, t, &y);
     TILE_BUFFER(buffer, 0);
     TILE_BUFFER(y_buffer, 1);
     const vreal zero = vset1(0);

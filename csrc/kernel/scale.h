@@ -78,14 +78,10 @@ SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view
     }
 }
 
-/* out = e g 2^-HEADROOM over rows whose blocks have the M of Ms: e is relative to them, g to row_M. */
-SG_INLINE void FN(scale_rows)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const vreal *Ms,
-                              vreal row_M, wide g) {
+/* out = e g 2^-HEADROOM over rows of several blocks: e is relative to the M of its block in Ms, g to row_M. */
+SG_INLINE void FN(scale_blocks)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const vreal *Ms,
+                                vreal row_M, wide g) {
     const ptrdiff_t n = t->n;
-    if (n <= BLOCK_N) {
-        FN(scale_tile)(layout, t, e, out, n, FN(factor_of)(g, vset1(-HEADROOM)));
-        return;
-    }
     for (ptrdiff_t b = 0; b < n; b += BLOCK_N) {
         const ptrdiff_t m = n - b < BLOCK_N ? n - b : BLOCK_N;
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b / VL : b;
@@ -93,6 +89,12 @@ SG_INLINE void FN(scale_rows)(int layout, const FN(tile) *t, FN(view) e, FN(view
         FN(scale_tile)(layout, t, eb, ob, m,
                        FN(factor_of)(g, vsub(vsub(Ms[b / BLOCK_N], row_M), vset1(HEADROOM))));
     }
+}
+/* The same of rows of any length. */
+SG_INLINE void FN(scale_rows)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const vreal *Ms,
+                              vreal row_M, wide g) {
+    if (t->n > BLOCK_N) FN(scale_blocks)(layout, t, e, out, Ms, row_M, g);
+    else FN(scale_tile)(layout, t, e, out, t->n, FN(factor_of)(g, vset1(-HEADROOM)));
 }
 
 /* 2^HEADROOM / sum, near 1: the sum of the terms without their scale. */

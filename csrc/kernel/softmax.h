@@ -1,35 +1,64 @@
 /* softmax.h - softmax, log_softmax and logsumexp. Included once per dtype, no include guard. */
 
 /* s_i = e_i / sum e */
-SG_INLINE int FN(softmax_tile)(int layout, const FN(tile) *t) {
-    TILE_BUFFER(buffer, 0);
-    FN(view) out = FN(open_out)(layout, t, &t->call->out, buffer);
-    FN(view) e = FN(open_terms)(layout, out, buffer), x = FN(open_logits)(layout, t, buffer, e);
+typedef struct {
+    FN(view) out, e;
     FN(stats) row;
-    vreal *Ms = FN(block_M)(t);
-    if (!FN(softmax_stats)(layout, t, &x, e, e, Ms, &row)) return 0;
-    FN(scale_rows)(layout, t, e, out, Ms, row.M, FN(inverse)(row.others));
-    FN(close_out)(layout, t, &t->call->out, out);
-    return 1;
+    vreal *Ms;
+    wide inverse;
+    FN(factor) factor; /* of rows of one block */
+} FN(softmax_parts);
+
+SG_INLINE int FN(softmax_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
+                                FN(softmax_parts) *p) {
+    (void)second;
+    p->out = FN(open_out)(layout, t, &t->call->out, buffer);
+    p->e = FN(open_terms)(layout, p->out, buffer);
+    p->Ms = FN(block_M)(t);
+    FN(view) x = FN(open_logits)(layout, t, buffer, p->e);
+    return FN(softmax_stats)(layout, t, &x, p->e, p->e, p->Ms, &p->row);
 }
-BOTH_LAYOUTS(softmax, SG_ANY_ORDER)
+SG_INLINE void FN(softmax_rows)(int layout, const FN(tile) *t, FN(softmax_parts) *p) {
+    (void)layout;
+    p->inverse = FN(inverse)(p->row.others);
+    if (t->n <= BLOCK_N) p->factor = FN(factor_of)(p->inverse, vset1(-HEADROOM));
+}
+SG_INLINE void FN(softmax_results)(int layout, const FN(tile) *t, const FN(softmax_parts) *p) {
+    if (t->n <= BLOCK_N) FN(scale_tile)(layout, t, p->e, p->out, t->n, p->factor);
+    else FN(scale_blocks)(layout, t, p->e, p->out, p->Ms, p->row.M, p->inverse);
+    FN(close_out)(layout, t, &t->call->out, p->out);
+}
+IN_PARTS(softmax, SG_ANY_ORDER)
 
 /* log s_i = (x_i - max) - log1p(others / top), the maximum's own entry from the logarithm alone: with it as
  * the sum of two reals, (x_i - high) - low. */
-SG_INLINE int FN(log_softmax_tile)(int layout, const FN(tile) *t) {
-    TILE_BUFFER(buffer, 0);
-    FN(view) out = FN(open_out)(layout, t, &t->call->out, buffer);
-    FN(view) spare = FN(open_terms)(layout, out, buffer), x = FN(open_logits)(layout, t, buffer, spare);
+typedef struct {
+    FN(view) out, x;
     FN(stats) row;
-    if (!FN(log_stats)(layout, t, &x, spare, &row)) return 0;
-    wide log = FN(log_ratio)(row.others, row.top);
-    wide lse = FN(wide_add)(FN(wide_of)(row.max), log);
-    vreal rounded = FN(wide_round)(lse);
-    const FN(lanes) max_of = FN(lanes_of)(row.max), high_of = FN(lanes_of)(rounded),
-                    low_of = FN(lanes_of)(FN(wide_rest)(lse, rounded)),
-                    top_of = FN(lanes_of)(vsub(vset1(0), FN(wide_round)(log)));
+    vreal high, low, top;
+} FN(log_softmax_parts);
+
+SG_INLINE int FN(log_softmax_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
+                                    FN(log_softmax_parts) *p) {
+    (void)second;
+    p->out = FN(open_out)(layout, t, &t->call->out, buffer);
+    const FN(view) spare = FN(open_terms)(layout, p->out, buffer);
+    p->x = FN(open_logits)(layout, t, buffer, spare);
+    return FN(log_stats)(layout, t, &p->x, spare, &p->row);
+}
+SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
+    (void)layout, (void)t;
+    const wide log = FN(log_ratio)(p->row.others, p->row.top);
+    const wide lse = FN(wide_add)(FN(wide_of)(p->row.max), log);
+    p->high = FN(wide_round)(lse);
+    p->low = FN(wide_rest)(lse, p->high);
+    p->top = vsub(vset1(0), FN(wide_round)(log));
+}
+SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
+    const FN(lanes) max_of = FN(lanes_of)(p->row.max), high_of = FN(lanes_of)(p->high),
+                    low_of = FN(lanes_of)(p->low), top_of = FN(lanes_of)(p->top);
     for (int r = 0; r < FN(passes)(layout, t); r++) {
-        const FN(view) xr = FN(row_of)(x, r), to = FN(row_of)(out, r);
+        const FN(view) xr = FN(row_of)(p->x, r), to = FN(row_of)(p->out, r);
         const vreal max = FN(spread)(layout, &max_of, r), top = FN(spread)(layout, &top_of, r),
                     high = FN(spread)(layout, &high_of, r), low = FN(spread)(layout, &low_of, r);
         SG_EACH(layout, t->n, 4, {
@@ -37,24 +66,29 @@ SG_INLINE int FN(log_softmax_tile)(int layout, const FN(tile) *t) {
             FN(write)(layout, full, to, v, t->n, vselect(veq(a, max), top, vsub(vsub(a, high), low)));
         });
     }
-    FN(close_out)(layout, t, &t->call->out, out);
-    return 1;
+    FN(close_out)(layout, t, &t->call->out, p->out);
 }
-BOTH_LAYOUTS(log_softmax, SG_ANY_ORDER)
+IN_PARTS(log_softmax, SG_ANY_ORDER)
 
 /* max + log1p(others / top): Algorithm 4.1 of Blanchard, Higham & Higham (2021). */
-SG_INLINE int FN(logsumexp_tile)(int layout, const FN(tile) *t) {
-    TILE_BUFFER(buffer, 0);
+typedef struct { FN(stats) row; } FN(logsumexp_parts);
+
+SG_INLINE int FN(logsumexp_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
+                                  FN(logsumexp_parts) *p) {
+    (void)second;
     const FN(view) to = {buffer, VL, 0};
     FN(view) x = FN(open_logits_once)(layout, t, to);
-    FN(stats) row;
-    if (!FN(log_stats)(layout, t, &x, to, &row)) return 0;
-    wide log = FN(log_ratio)(row.others, row.top);
-    wide lse = FN(wide_add)(FN(wide_of)(row.offset), FN(wide_add)(FN(wide_of)(row.max), log));
-    vreal result = FN(wide_round)(lse);
-    /* only -inf: nothing was summed, and nothing was NaN */
-    vmask empty = mand(veq(row.max, vset1(-REAL_INF)), veq(FN(wide_round)(row.others), vset1(0)));
-    FN(put_rows)(t, &t->call->out, vselect(empty, vset1(-REAL_INF), result));
-    return 1;
+    return FN(log_stats)(layout, t, &x, to, &p->row);
 }
-BOTH_LAYOUTS(logsumexp, SG_ANY_ORDER)
+SG_INLINE void FN(logsumexp_rows)(int layout, const FN(tile) *t, FN(logsumexp_parts) *p) {
+    (void)layout;
+    const wide log = FN(log_ratio)(p->row.others, p->row.top);
+    const wide lse = FN(wide_add)(FN(wide_of)(p->row.offset), FN(wide_add)(FN(wide_of)(p->row.max), log));
+    /* only -inf: nothing was summed, and nothing was NaN */
+    vmask empty = mand(veq(p->row.max, vset1(-REAL_INF)), veq(FN(wide_round)(p->row.others), vset1(0)));
+    FN(put_rows)(t, &t->call->out, vselect(empty, vset1(-REAL_INF), FN(wide_round)(lse)));
+}
+SG_INLINE void FN(logsumexp_results)(int layout, const FN(tile) *t, const FN(logsumexp_parts) *p) {
+    (void)layout, (void)t, (void)p;
+}
+IN_PARTS(logsumexp, SG_ANY_ORDER)

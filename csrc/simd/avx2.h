@@ -274,6 +274,11 @@ SG_INLINE vf64 h32_widen_int(__m256 a) {
 }
 SG_INLINE vf64 vf32_int_low(vf32 a) { return h32_widen_int(a.lo); }
 SG_INLINE vf64 vf32_int_high(vf32 a) { return h32_widen_int(a.hi); }
+SG_INLINE vf64 vf64_of_int64(const int64_t *p) {
+    return (vf64){_mm256_setr_pd((double)p[0], (double)p[1], (double)p[2], (double)p[3]),
+                  _mm256_setr_pd((double)p[4], (double)p[5], (double)p[6], (double)p[7])};
+}
+SG_INLINE vf32 vf32_of_int64(const int64_t *p) { return vf32_narrow(vf64_of_int64(p), vf64_of_int64(p + 8)); }
 SG_INLINE mf64 mf32_low(mf32 m) { return h32_widen_mask(m.lo); }
 SG_INLINE mf64 mf32_high(mf32 m) { return h32_widen_mask(m.hi); }
 

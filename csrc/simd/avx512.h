@@ -178,6 +178,8 @@ SG_INLINE vf64 vf32_int_low(vf32 a) {
 SG_INLINE vf64 vf32_int_high(vf32 a) {
     return _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(_mm512_castps_si512(a), 1));
 }
+SG_INLINE vf64 vf64_of_int64(const int64_t *p) { return _mm512_cvtepi64_pd(_mm512_loadu_si512(p)); }
+SG_INLINE vf32 vf32_of_int64(const int64_t *p) { return vf32_narrow(vf64_of_int64(p), vf64_of_int64(p + 8)); }
 SG_INLINE mf64 mf32_low(mf32 m) { return (mf64)m; }
 SG_INLINE mf64 mf32_high(mf32 m) { return (mf64)(m >> 8); }
 

@@ -314,6 +314,11 @@ SG_INLINE vf64 vf32_int_low(vf32 x) {
 SG_INLINE vf64 vf32_int_high(vf32 x) {
     return (vf64){q32_int_lower(x.c), q32_int_upper(x.c), q32_int_lower(x.d), q32_int_upper(x.d)};
 }
+SG_INLINE float64x2_t q64_of_int64(const int64_t *p) { return vcvtq_f64_s64(vld1q_s64(p)); }
+SG_INLINE vf64 vf64_of_int64(const int64_t *p) {
+    return (vf64){q64_of_int64(p), q64_of_int64(p + 2), q64_of_int64(p + 4), q64_of_int64(p + 6)};
+}
+SG_INLINE vf32 vf32_of_int64(const int64_t *p) { return vf32_narrow(vf64_of_int64(p), vf64_of_int64(p + 8)); }
 SG_INLINE mf64 mf32_low(mf32 m) {
     return (mf64){q32_mask_low(m.a), q32_mask_high(m.a), q32_mask_low(m.b), q32_mask_high(m.b)};
 }

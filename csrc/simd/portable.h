@@ -344,6 +344,11 @@ SG_INLINE vf64 vf32_int_high(vf32 a) {
     return (vf64){{lower_ints((if32)a.q[2]), upper_ints((if32)a.q[2]), lower_ints((if32)a.q[3]),
                    upper_ints((if32)a.q[3])}};
 }
+SG_INLINE qf64 q64_of_int64(const int64_t *p) { return (qf64){(double)p[0], (double)p[1]}; }
+SG_INLINE vf64 vf64_of_int64(const int64_t *p) {
+    return (vf64){{q64_of_int64(p), q64_of_int64(p + 2), q64_of_int64(p + 4), q64_of_int64(p + 6)}};
+}
+SG_INLINE vf32 vf32_of_int64(const int64_t *p) { return vf32_narrow(vf64_of_int64(p), vf64_of_int64(p + 8)); }
 SG_INLINE if64 lower_mask(if32 m) { return (if64){m[0], m[1]}; }
 SG_INLINE if64 upper_mask(if32 m) { return (if64){m[2], m[3]}; }
 SG_INLINE mf64 mf32_low(mf32 m) {

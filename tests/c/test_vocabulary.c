@@ -382,6 +382,20 @@ static bool FN(test_set1)(void) {
     }
     return true;
 }
+static bool FN(test_of_int64)(void) {
+    for (int i = 0; i < 1000; i++) {
+        int64_t given[N];
+        REAL want[N];
+        for (int l = 0; l < N; l++) {
+            const int64_t special[4] = {INT64_MIN, INT64_MAX, -100, ((int64_t)1 << 53) + 1};
+            const uint64_t r = random_bits();
+            given[l] = r % 5 == 0 ? special[r / 5 % 4] : (int64_t)r >> r % 64;
+            want[l] = (REAL)(double)given[l];
+        }
+        if (!FN(expect)("of_int64", V(of_int64)(given), want, BITS, NULL, NULL, NULL)) return false;
+    }
+    return true;
+}
 static bool FN(test_iota)(void) {
     REAL want[N];
     for (int l = 0; l < N; l++) want[l] = (REAL)l;
@@ -692,6 +706,7 @@ static bool FN(test_any)(void) {
 static void FN(test_type)(void) {
     RUN(set1);
     RUN(iota);
+    RUN(of_int64);
     RUN(load);
     RUN(store);
     RUN(load_n);
