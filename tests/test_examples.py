@@ -10,10 +10,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def test_every_example_has_a_test():
-    assert [path.name for path in sorted(EXAMPLES.glob("*.py"))] == [
-        "boosting.py",
-        "digits.py",
-    ]
+    names = [path.name for path in sorted(EXAMPLES.glob("*.py"))]
+    assert names == ["boosting.py", "digits.py", "logistic_regression.py"]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +41,14 @@ def test_network_learns_as_well_as_that_of_scikit_learn(digits):
     assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=0.02)
     assert ours["accuracy"] > 0.95
     assert ours["losses"][-1] < 0.02 * ours["losses"][0]
+
+
+def test_logistic_regression_has_the_coefficients_of_scikit_learn(capsys):
+    pytest.importorskip("sklearn")
+    fits = runpy.run_path(str(EXAMPLES / "logistic_regression.py"))["main"]()
+    assert "178 wines" in capsys.readouterr().out
+    for ours, theirs in zip(*fits.values(), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6)
 
 
 def test_boosting_with_softgrad_is_as_with_the_built_in_objectives():
