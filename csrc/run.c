@@ -14,7 +14,7 @@
 
 #include "fpmode.h"
 #include "half.h"
-#include "kernel/block.h"
+#include "kernel/layout.h"
 #include "parallel.h"
 
 /* A further thread pays from about this many elements on (measured: 16 to 32 thousand). */
@@ -80,8 +80,11 @@ static bool needs_rows(const sg_call *c) {
 
 size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
     if (call->n <= SG_SHORT_N) return 0;
+    /* any kernel may put rows in lanes, 64 bytes a class, with a second result */
+    const size_t lanes = sg_is_staged(call) ? 2 * 64 * (size_t)call->n : 0;
     const size_t rows = SG_ROW_BUFFERS * (size_t)sg_pitch(call->n) * itemsize;
-    return sg_blocks_bytes(call->n) + (needs_rows(call) ? rows : SG_BLOCK_BYTES);
+    const size_t across = needs_rows(call) ? rows : SG_BLOCK_BYTES;
+    return sg_blocks_bytes(call->n) + (lanes > across ? lanes : across);
 }
 
 int sg_run(sg_kernel *kernel, const sg_call *call, size_t itemsize) {
