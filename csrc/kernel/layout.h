@@ -13,6 +13,9 @@
 #include "block.h"
 #include "softgrad.h"
 
+/* Tasks of a team, at most. */
+enum { SG_MOST_TASKS = 64 };
+
 enum { LAYOUT_ACROSS, LAYOUT_SHORT, LAYOUT_LONG };
 
 /* Which sum of a row is wanted: of all terms, or without the first maximum, which is apart (stats.h). */

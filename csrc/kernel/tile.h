@@ -398,9 +398,9 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         return FN(kernel##_one)(LAYOUT_ACROSS, t);                                                          \
     }                                                                                                       \
     SG_NOINLINE int FN(kernel##_short)(const FN(tile) *t, int count) {                                      \
-        SG_ALIGN64 real first_short[SHORT_N * VL], second_short[SHORT_N * VL]; \
-        real *buffer = t->n <= SHORT_N ? first_short : FN(lane_buffer)(t, 0); \
-        real *second = t->n <= SHORT_N ? second_short : FN(lane_buffer)(t, 1); \
+        SG_ALIGN64 real first_short[SHORT_N * VL], second_short[SHORT_N * VL];                              \
+        real *buffer = t->n <= SHORT_N ? first_short : FN(lane_buffer)(t, 0);                               \
+        real *second = t->n <= SHORT_N ? second_short : FN(lane_buffer)(t, 1);                              \
         FN(kernel##_parts) p[SG_BATCH];                                                                     \
         for (int k = 0; k < count; k++)                                                                     \
             FN(kernel##_terms)(LAYOUT_SHORT, t + k, buffer + k * t->n * VL, second + k * t->n * VL, p + k); \
