@@ -14,29 +14,29 @@ SG_BODY wide FN(log_tail)(wide w, vreal j) {
     vreal u = FN(wide_round)(w);
     vreal v = vmul(u, u);
     vreal small = vmul(vmul(u, v), FN(log_p)(v));
-    wide r = FN(wide_add)(FN(wide_add)(w, w), FN(wide_of)(small));
-    wide ln2 = FN(wide_mul)(FN(wide_of)(j), FN(wide_set1)(SG_F64_LN2_HI, SG_F64_LN2_LO));
-    return FN(wide_add)(ln2, r);
+    wide r = FN(wide_add_small)(FN(wide_twice)(w), small);
+    return FN(wide_add_finite)(FN(wide_multiple)(j, SG_F64_LN2_HI, SG_F64_LN2_LO), r);
 }
 
-/* log((others + top) / top), others >= 0 (or NaN), top > 0 a normal number. With P = 2^j beside the ratio,
+/* log(S / top), S = others + top, others >= 0 (or NaN), top > 0 a normal number. With P = 2^j beside the ratio,
  *
- *     w = (others + top - P top) / (others + top + P top) = (others - (P - 1) top) / (others + (P + 1) top)
+ *     w = (S - P top) / (S + P top)
  *
- * one division; where P = 1 no digit of a small `others` is lost. */
+ * one division. Where P = 1 the numerator is `others`, of which no digit is lost; where it is more, the logarithm is at least
+ * log(sqrt(2)), and the digits of S are enough. */
 SG_BODY wide FN(log_ratio)(wide others, wide top) {
     const vreal one = vset1(1);
-    vreal s = FN(wide_round)(FN(wide_add)(others, top)), t = FN(wide_round)(top);
+    const wide S = FN(wide_add_finite)(others, top);
+    vreal s = FN(wide_round)(S), t = FN(wide_round)(top);
     vreal j = vsub(vexponent(s), vexponent(t));
     /* the ratio is within a factor of 2 of 2^j: put that right. Both sides are brought to normal numbers near s, t. */
     vreal by = FN(power_of)(vsub(vset1(0), j));
     vreal near = vmul(s, by);
     j = vselect(vlt(vmul(t, vset1((real)1.4142135)), near), vadd(j, one), j);
     j = vselect(vlt(near, vmul(t, vset1((real)0.70710678))), vsub(j, one), j);
-    wide P = FN(wide_of)(FN(power_of)(j)), unit = FN(wide_set1)(1, 0);
-    wide down = FN(wide_mul)(FN(wide_sub)(P, unit), top), up = FN(wide_mul)(FN(wide_add)(P, unit), top);
-    wide w = FN(wide_mul)(FN(wide_sub)(others, down), FN(wide_inverse)(FN(wide_add)(others, up)));
-    return FN(log_tail)(w, j);
+    const wide P_top = FN(wide_ldexp)(top, j);
+    wide above = FN(wide_select)(veq(j, vset1(0)), others, FN(wide_sub_finite)(S, P_top));
+    return FN(log_tail)(FN(wide_ratio)(above, FN(wide_add_finite)(S, P_top)), j);
 }
 
 /* log(a): -inf at 0, NaN below, inf at inf. */

@@ -30,6 +30,15 @@ SG_BODY wide_f32 wide_inverse_f32(wide_f32 x) {
     const vf64 a = vf32_low(y), b = vf32_high(y);
     return (wide_f32){vf64_fma(a, vf64_fnma(a, x.a, one), a), vf64_fma(b, vf64_fnma(b, x.b, one), b)};
 }
+/* What wide_f64.h has cheaper ways for. */
+SG_INLINE wide_f32 wide_add_finite_f32(wide_f32 x, wide_f32 y) { return wide_add_f32(x, y); }
+SG_INLINE wide_f32 wide_sub_finite_f32(wide_f32 x, wide_f32 y) { return wide_sub_f32(x, y); }
+SG_INLINE wide_f32 wide_ratio_f32(wide_f32 x, wide_f32 y) { return wide_mul_f32(x, wide_inverse_f32(y)); }
+SG_INLINE wide_f32 wide_twice_f32(wide_f32 x) { return wide_add_f32(x, x); }
+SG_INLINE wide_f32 wide_add_small_f32(wide_f32 x, vf32 a) { return wide_add_f32(x, wide_of_f32(a)); }
+SG_INLINE wide_f32 wide_multiple_f32(vf32 k, double hi, double lo) {
+    return wide_mul_f32(wide_of_f32(k), wide_set1_f32(hi, lo));
+}
 SG_BODY wide_f32 wide_select_f32(mf32 m, wide_f32 x, wide_f32 y) {
     return (wide_f32){vf64_select(mf32_low(m), x.a, y.a), vf64_select(mf32_high(m), x.b, y.b)};
 }

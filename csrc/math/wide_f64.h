@@ -44,13 +44,56 @@ SG_BODY wide_f64 wide_mul_f64(wide_f64 x, wide_f64 y) {
     vf64 minus_e = vf64_fnma(x.hi, y.hi, p);
     return wide_normal(p, vf64_sub(vf64_fma(x.hi, y.lo, vf64_mul(x.lo, y.hi)), minus_e));
 }
+/* The same where nothing is infinite. NaN stays NaN. */
+SG_BODY wide_f64 wide_add_finite_f64(wide_f64 x, wide_f64 y) {
+    vf64 e;
+    wide_f64 r;
+    vf64 s = two_sum(x.hi, y.hi, &e);
+    r.hi = fast_two_sum(s, vf64_add(e, vf64_add(x.lo, y.lo)), &r.lo);
+    return r;
+}
+SG_BODY wide_f64 wide_sub_finite_f64(wide_f64 x, wide_f64 y) {
+    vf64 e;
+    wide_f64 r;
+    vf64 s = two_sum(x.hi, vf64_sub(vf64_set1(0), y.hi), &e);
+    r.hi = fast_two_sum(s, vf64_add(e, vf64_sub(x.lo, y.lo)), &r.lo);
+    return r;
+}
+/* x / y of finite numbers, to 2^-103: one division, the remainder times the same inverse. */
+SG_BODY wide_f64 wide_ratio_f64(wide_f64 x, wide_f64 y) {
+    wide_f64 q;
+    const vf64 inverse = vf64_div(vf64_set1(1), y.hi), first = vf64_mul(x.hi, inverse);
+    const vf64 rest = vf64_add(vf64_fnma(first, y.hi, x.hi), vf64_fnma(first, y.lo, x.lo));
+    q.hi = fast_two_sum(first, vf64_mul(rest, inverse), &q.lo);
+    return q;
+}
+SG_INLINE wide_f64 wide_twice_f64(wide_f64 x) {
+    return (wide_f64){vf64_add(x.hi, x.hi), vf64_add(x.lo, x.lo)};
+}
+/* x + a for |a| <= |x|, of finite numbers. */
+SG_BODY wide_f64 wide_add_small_f64(wide_f64 x, vf64 a) {
+    vf64 e;
+    wide_f64 r;
+    vf64 s = fast_two_sum(x.hi, a, &e);
+    r.hi = fast_two_sum(s, vf64_add(e, x.lo), &r.lo);
+    return r;
+}
+/* k (hi + lo) for an integer k of at most 11 bits. */
+SG_BODY wide_f64 wide_multiple_f64(vf64 k, double hi, double lo) {
+    const vf64 h = vf64_set1(hi), p = vf64_mul(k, h);
+    return (wide_f64){p, vf64_fma(k, vf64_set1(lo), vf64_sub(vf64_set1(0), vf64_fnma(k, h, p)))};
+}
 SG_BODY wide_f64 wide_div_f64(wide_f64 x, wide_f64 y) {
     vf64 q = vf64_div(x.hi, y.hi);
     vf64 r = vf64_add(vf64_fnma(q, y.hi, x.hi), vf64_fnma(q, y.lo, x.lo));
     return wide_normal(q, vf64_div(r, y.hi));
 }
-SG_BODY wide_f64 wide_inverse_f64(wide_f64 x) {
-    return wide_div_f64((wide_f64){vf64_set1(1), vf64_set1(0)}, x);
+SG_BODY wide_f64 wide_inverse_f64(wide_f64 x) { /* as wide_ratio */
+    wide_f64 q;
+    const vf64 one = vf64_set1(1), first = vf64_div(one, x.hi);
+    const vf64 rest = vf64_sub(vf64_fnma(first, x.hi, one), vf64_mul(first, x.lo));
+    q.hi = fast_two_sum(first, vf64_mul(rest, first), &q.lo);
+    return q;
 }
 SG_BODY wide_f64 wide_select_f64(mf64 m, wide_f64 x, wide_f64 y) {
     return (wide_f64){vf64_select(m, x.hi, y.hi), vf64_select(m, x.lo, y.lo)};
