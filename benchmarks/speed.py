@@ -24,13 +24,14 @@ SHORT_HEAD = ["group", "cells", "mean", "worst", "worst cell", "best peer there"
 EXPLAINED = """\
 Written by `python benchmarks/speed.py --write`. "x" is the time of the best peer over softgrad's: above 1 softgrad is faster.
 "copies" is softgrad's time over that of one `numpy.copyto` of the logits; for a Jacobian, of one of the result; for a linear layer, over that of
-its three matrix products by `numpy.matmul`. "misses" names the goals that a cell misses; the goals are in
+its three matrix products by `numpy.matmul`, in float32 for float16 and bfloat16. "misses" names the goals that a cell misses; the goals are in
 [cells.py](../src/softgrad/_bench/cells.py). A goal in copies holds for logits of more than 4 MiB, with one thread.
 
 All libraries run in one process, pinned to as many CPUs as they have threads, on the same arrays, in turn, round after round; the shortest
 time counts. Results go into memory that is there already where a library can do that: `out=`, bound output (ONNX Runtime), donated results (JAX).
 Before a cell is measured, every library's result is compared with softgrad's. "PyTorch kernels" are the bare kernels without autograd,
-"formula" is the formula of the derivative written in that library's functions.
+"formula" is the formula of the derivative written in that library's functions. float16 and bfloat16: "in float32" converts to it and
+back within the compiled function; so do ONNX Runtime, whose kernels know float only, NumPy and SciPy. softgrad's losses are float32 there.
 """
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import run_python
 
 import softgrad
 from softgrad import _bench
@@ -29,6 +30,7 @@ FUNCTIONS = [
     *cells.MAPS, *cells.REDUCTIONS, cells.LABELS, cells.PROBS, cells.VJP, cells.JACOBIAN, cells.GRAD_HESS, cells.LINEAR,
 ]  # fmt: skip
 ROWS_ONLY = [cells.JACOBIAN, cells.GRAD_HESS, cells.LINEAR]
+HALVES = ["float16", "bfloat16"]
 LAYOUTS = {
     "rows": {"shape": (7, 10)},
     "axis1": {"shape": (3, 5, 4, 2), "axis": 1},
@@ -39,6 +41,11 @@ LAYOUTS = {
 def cell(function="softmax", dtype="float32", goal=Goal(1.0), **where):  # noqa: B008
     where = where or {"shape": (7, 10)}
     return Cell("a group", goal, function, dtype, depth=6 * (function == cells.LINEAR), **where)
+
+
+def needs(dtype):
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +76,18 @@ def measured_in_process(tmp_path, *arguments):
 def test_the_cells_have_names_of_their_own_and_known_functions():
     every = cells.select()
     names = [c.name for c in every]
-    assert len(names) == len(set(names)) >= 130
+    assert len(names) == len(set(names)) >= 180
     assert {c.function for c in every} == set(FUNCTIONS)
     quick = cells.select(quick=True)
-    assert 20 < len(quick) < 60
+    assert 20 < len(quick) < 70
     assert {c.name for c in quick} < set(names)
 
 
 def test_filters_choose_cells():
     assert {c.dtype for c in cells.select(dtypes=["64"])} == {"float64"}
+    assert {c.dtype for c in cells.select(dtypes=["16"])} == {"float16", "bfloat16"}
+    assert {c.dtype for c in cells.select(dtypes=["float16"])} == {"float16"}
+    assert {c.dtype for c in cells.select(dtypes=["float16", "bf"])} == {"float16", "bfloat16"}
     assert {c.group for c in cells.select(groups=["TINY", "hessian"])} == {
         "tiny call",
         "gradient and Hessian",
@@ -91,7 +101,7 @@ def test_filters_choose_cells():
 # The libraries
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", *HALVES])
 @pytest.mark.parametrize(
     ("function", "layout"),
     [
@@ -102,6 +112,7 @@ def test_filters_choose_cells():
     ],
 )
 def test_libraries_agree(function, layout, dtype, libraries, threads):
+    needs(dtype)
     case = Case(cell(function, dtype, **LAYOUTS[layout]))
     libraries.set_threads(1)
     results = {name: work.results(work.run()) for name, work in libraries.works(case)}
@@ -110,6 +121,54 @@ def test_libraries_agree(function, layout, dtype, libraries, threads):
     for name, theirs in results.items():
         case.check(name, ours, theirs)
     case.unit().run()
+
+
+@pytest.mark.parametrize("package", ["torch", "jax", "onnxruntime"])
+def test_other_libraries_agree_in_half_precision(package):
+    """In a process of its own: they change settings that other tests rely on."""
+    for name in ("ml_dtypes", *_bench.peers.LIBRARIES[f"_{package}"]):
+        pytest.importorskip(name)
+    code = f"""
+from dataclasses import replace
+from softgrad._bench import cells
+from softgrad._bench.case import Case
+from softgrad._bench.peers import Libraries
+libraries, names = Libraries(["{package}"]), set()
+libraries.set_threads(1)
+for function, axis in {{(c.function, c.axis) for c in cells.select(dtypes=["16"])}}:
+    for dtype in cells.HALVES:
+        shape, depth = ((7, 10) if axis == -1 else (3, 5, 4, 2)), 6 * (function == cells.LINEAR)
+        case = Case(cells.Cell("", cells.Goal(1), function, dtype, shape, axis, depth=depth))
+        (_, ours), *peers = [(name, work.results(work.run())) for name, work in libraries.works(case)]
+        for name, theirs in peers:
+            case.check(name, ours, theirs)
+            names.add((function, dtype))
+print(len(names))
+"""
+    status, out, err = run_python(code, timeout=300)
+    assert status == 0, err
+    functions = {c.function for c in cells.select(dtypes=["16"])}
+    assert int(out) == 2 * (3 if package == "onnxruntime" else len(functions))
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [("float16", 2.0**-10), ("bfloat16", 2.0**-7)])
+def test_in_half_precision_a_few_units_are_rounding(dtype, unit):
+    needs(dtype)
+    case = Case(cell(dtype=dtype))
+    largest = np.arange(7.0) + 1
+    case.check("P", (largest,), (largest * (1 + 2 * unit),))
+    case.check("P", (largest,), (largest + 2 * unit,))
+    with pytest.raises(WrongResultError, match="result 0 of P"):
+        case.check("P", (largest,), (largest * (1 + 5 * unit),))
+
+
+def test_arrays_are_in_the_cells_dtype():
+    pytest.importorskip("ml_dtypes")
+    for dtype in HALVES:
+        case = Case(cell(dtype=dtype))
+        assert case.x.dtype.name == case.g.dtype.name == dtype
+        assert case.x.dtype.itemsize == 2
+        assert case.wide == np.float32
 
 
 def test_a_library_sees_the_arrays_that_the_cell_names():
@@ -147,6 +206,20 @@ def test_a_wrong_result_is_refused(spoil, text, monkeypatch, libraries, fast):
         measure.measure(cell(), libraries, 1, SHORT)
 
 
+def test_without_ml_dtypes_the_cells_of_bfloat16_are_left_out(
+    tmp_path, fast, monkeypatch, threads, capsys
+):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)  # as if it were not installed
+    chosen = ["--cell", "logsumexp", "--peer", "numpy"]
+    _, part = measured_in_process(tmp_path, "--dtype", "16", *chosen)
+    assert {r["dtype"] for r in part["cells"]} == {"float16"}
+    assert part["missing"] == ["ml_dtypes"]
+    _, part = measured_in_process(tmp_path, "--group", "tiny", *chosen)
+    assert part["missing"] == []
+    with pytest.raises(SystemExit, match="ml_dtypes"):
+        measured_in_process(tmp_path, "--dtype", "bfloat16", *chosen)
+
+
 def test_absent_libraries_are_named(monkeypatch):
     monkeypatch.setattr(_bench.peers, "LIBRARIES", {"_softgrad": ("softgrad",), "_x": ("no-such",)})
     found = Libraries()
@@ -177,6 +250,8 @@ def test_a_goal_in_copies_is_for_large_arrays_and_one_thread(libraries, fast):
     large = cell(goal=Goal(0.0, 1e-9), shape=(1100, 1000))
     assert measure.measure(large, libraries, 1, SHORT)["misses"] == ["copies"]
     assert measure.measure(large, libraries, 2, SHORT)["misses"] == []
+    half = cell(dtype="float16", goal=Goal(0.0, 1e-9), shape=(1100, 1000))
+    assert measure.measure(half, libraries, 1, SHORT)["misses"] == []  # 2 MiB
 
 
 def test_a_cell_without_a_peer(fast):
@@ -235,6 +310,17 @@ def test_bench_prints_a_table_and_saves_the_measurements(tmp_path, capfd):
     printed = capfd.readouterr().out
     assert "softmax, few classes" in printed
     assert re.search(r"2 cells, 1 thread\(s\): \d+\.\d\d times as fast", printed)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_bench_of_half_precision(dtype, tmp_path, capfd):
+    needs(dtype)
+    file, cell = tmp_path / "bench.json", f"softmax {dtype} (300, 1000)"
+    arguments = ["--dtype", dtype, "--cell", cell, "--peer", "numpy", "--json", str(file)]
+    assert main(["bench", *arguments]) == 0
+    found = json.loads(file.read_text())
+    assert [r["name"] for r in found["cells"]] == [cell, f"log_{cell}"]
+    assert "float16, bfloat16" in capfd.readouterr().out
 
 
 def test_measuring_process(tmp_path, fast, threads, capsys):

@@ -18,7 +18,15 @@ Array = npt.NDArray[Any]
 ALIGNMENT = 64  # bytes: JAX would copy what is less aligned
 BLOCK = 2**15  # elements that are compared at a time
 # Relative error that is taken for rounding, and the absolute one as a part of the largest entry.
-TOLERANCES = {"float32": (1e-3, 1e-5), "float64": (1e-9, 1e-12)}
+# In half precision two units each: a peer that rounds d = x - max, exp(d) and the quotient is off by
+# (3 + |d|) exp(d) <= 3 half units of the largest entry, one that takes exp(log s), log s rounded near
+# -6, by 2 units of the entry itself.
+TOLERANCES = {
+    "float32": (1e-3, 1e-5),
+    "float64": (1e-9, 1e-12),
+    "float16": (2.0**-9, 2.0**-9),
+    "bfloat16": (2.0**-6, 2.0**-6),
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,16 @@ class WrongResultError(Exception):
     """A library computes something else than softgrad does."""
 
 
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The dtype of that name; bfloat16 is ml_dtypes', and ImportError where that is not installed."""
+    if name != "bfloat16":
+        return np.dtype(name)
+    from ml_dtypes import bfloat16
+
+    found: np.dtype[Any] = np.dtype(bfloat16)
+    return found
+
+
 class Case:
     """The inputs of a cell, aligned and read by all libraries in place.
 
@@ -45,12 +63,15 @@ class Case:
     The results are, for every function, in the layout of `x`: (s,), (log s,), (log sum exp,), (loss,),
     (loss, gradient), (g J,), (J,), (gradient, Hessian's diagonal), (loss, dx, dw). Losses and
     their gradients are those of the mean over the rows, gradient and Hessian of the sum.
+    `wide` is the type of softgrad's losses and logsumexp; peers that have them in half precision may
+    give that.
     `threads` is for libraries that take the number call by call.
     """
 
     def __init__(self, cell: Cell, threads: int = 1) -> None:
         self.cell, self.threads = cell, threads
-        self.dtype = np.dtype(cell.dtype)
+        self.dtype = numpy_dtype(cell.dtype)
+        self.wide = np.promote_types(self.dtype, np.float32)
         self.n = cell.shape[cell.axis]
         self.rows = math.prod(cell.shape) // self.n
         self.axis, self.x_shape = -1, cell.shape
@@ -112,7 +133,8 @@ class Case:
     @cached_property
     def y(self) -> Array:
         """softmax(x), of which the products are made."""
-        e = np.exp(self.x.astype(np.float64) - self.x.max(self.axis, keepdims=True))
+        x = self.x.astype(np.float64)
+        e = np.exp(x - x.max(self.axis, keepdims=True))
         return self._filled(e / e.sum(self.axis, keepdims=True))
 
     @cached_property
@@ -133,8 +155,9 @@ class Case:
     def unit(self) -> Work:
         """What "copies" counts: a copy of the logits, of the Jacobian, or the three products."""
         if self.cell.function == LINEAR:
-            x, w, z = self.hidden, self.weights, self.empty(self.x_shape)
-            dx, dw = self.empty(x.shape), self.empty(w.shape)
+            # In `wide`, since NumPy has no fast products of halves.
+            x, w = self.hidden.astype(self.wide), self.weights.astype(self.wide)
+            z, dx, dw = (self.empty(s, self.wide) for s in (self.x_shape, x.shape, w.shape))
             z[...] = 0.5
 
             def products() -> None:

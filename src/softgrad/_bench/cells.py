@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 Shape = tuple[int, ...]
@@ -64,6 +64,11 @@ class Cell:
         return f"{self.function} {self.dtype} {self.shape}{where}".replace(",)", ")")
 
     @property
+    def needs(self) -> str | None:
+        """The package without which NumPy has no such arrays."""
+        return "ml_dtypes" if self.dtype == "bfloat16" else None
+
+    @property
     def size(self) -> int:
         """How many elements the logits have; the Jacobian: the result."""
         factor = self.shape[self.axis] if self.function == JACOBIAN else 1
@@ -95,6 +100,7 @@ class Group:
 
 
 BOTH = ("float32", "float64")
+HALVES = ("float16", "bfloat16")
 FEW_CLASSES = ((64, 10), (7777, 10), (100000, 3), (20000, 64))
 MANY_CLASSES = (
     (300, 1000), (10000, 1000), (300, 4096), (100, 32000),
@@ -103,7 +109,9 @@ MANY_CLASSES = (
 EVERY_FUNCTION = (*MAPS, *REDUCTIONS, LABELS, PROBS, VJP)
 
 # Groups of one name are one group of the report. A new dtype is one more group here (and what the
-# peers need to read it).
+# peers need to read it). The half precisions share the shapes between them, which saves a minute:
+# they differ in the conversion only. Probabilities of a million classes and gradients of 200,000 rows
+# are bfloat16's, since most of them are below the normal range of float16.
 GROUPS = (
     Group("tiny call", Goal(2, 1.5, everywhere=True), (*MAPS, "logsumexp", VJP), ((1, 10),)),
     Group("softmax, few classes", Goal(4, 6), MAPS, FEW_CLASSES),
@@ -124,6 +132,18 @@ GROUPS = (
         ((64, 10), (7777, 10), (300, 1000), (100, 32000), (1, 1000000)), ("float64",),
     ),
     Group(
+        "float16, bfloat16", Goal(3, 6), EVERY_FUNCTION,
+        ((64, 10), (300, 1000), (100, 32000)), ("float16",),
+    ),
+    Group(
+        "float16, bfloat16", Goal(3, 6), EVERY_FUNCTION,
+        ((7777, 10), (300, 1000), (1, 1000000)), ("bfloat16",),
+    ),
+    Group(
+        "float16, bfloat16", Goal(3, 6), ("softmax", LABELS),
+        ((8, 21, 160, 160),), ("bfloat16",), axis=1,
+    ),
+    Group(
         "strided classes", Goal(2, 2.5), (*MAPS, *REDUCTIONS, LABELS, VJP),
         ((8, 21, 160, 160),), axis=1,
     ),
@@ -134,8 +154,11 @@ GROUPS = (
         "gradient and Hessian", Goal(6, 6), (GRAD_HESS,),
         ((50000, 7), (1000, 100), (300, 1000)), BOTH,
     ),
-    # C x D x 4 bytes are below 64 MiB in both, so that one limit holds.
-    Group("linear layer and loss", Goal(1, 1.15), (LINEAR,), ((512, 4096),), depth=128),
+    # C x D x 4 bytes are below 64 MiB in all, so that one limit holds.
+    Group(
+        "linear layer and loss", Goal(1, 1.15), (LINEAR,),
+        ((512, 4096),), ("float32", *HALVES), depth=128,
+    ),
     Group("linear layer and loss", Goal(1, 1.15), (LINEAR,), ((512, 32000),), depth=256),
 )  # fmt: skip
 
@@ -151,11 +174,17 @@ def select(
     dtypes: Iterable[str] = (),
     names: Iterable[str] = (),
 ) -> list[Cell]:
-    """The cells to measure. `groups`, `dtypes` and `names` are substrings of which one must occur, if any are given."""
+    """The cells to measure. `groups`, `dtypes` and `names` are substrings of which one must occur, if any are given.
 
-    def passes(text: str, wanted: Iterable[str]) -> bool:
+    The whole name of a dtype means that one alone: float16 is a part of bfloat16.
+    """
+    known = {dtype for group in GROUPS for dtype in group.dtypes}
+
+    def passes(text: str, wanted: Iterable[str], whole: Container[str] = ()) -> bool:
         words = [word.lower() for word in wanted]
-        return not words or any(word in text.lower() for word in words)
+        return not words or any(
+            word == text if word in whole else word in text.lower() for word in words
+        )
 
     return [
         cell
@@ -164,6 +193,6 @@ def select(
         if (not quick or cell.shape in QUICK_SHAPES)
         and (threads == 1 or cell.size >= THREADED_SIZE)
         and passes(cell.group, groups)
-        and passes(cell.dtype, dtypes)
+        and passes(cell.dtype, dtypes, known)
         and passes(cell.name, names)
     ]

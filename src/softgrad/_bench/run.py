@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -163,7 +164,11 @@ def main(request: str) -> None:
     libraries = Libraries(wanted.peer)
     libraries.set_threads(threads)
     effort = QUICK if wanted.quick else FULL
-    todo = wanted.select(threads)
+    chosen = wanted.select(threads)
+    todo = [c for c in chosen if c.needs is None or importlib.util.find_spec(c.needs)]
+    absent = sorted({c.needs for c in chosen if c.needs} - {c.needs for c in todo})
+    if not todo:
+        raise SystemExit(f"not installed: {', '.join(absent)}, which all of these cells need")
     with report.progress(len(todo), threads) as step:
         records = []
         for cell in todo:
@@ -171,7 +176,7 @@ def main(request: str) -> None:
             records.append(measure(cell, libraries, threads, effort))
     found = {
         "machine": machine.facts(libraries.versions),
-        "missing": libraries.missing,
+        "missing": libraries.missing + absent,
         "cells": records,
     }
     Path(asked["result"]).write_text(json.dumps(found), encoding="utf-8")

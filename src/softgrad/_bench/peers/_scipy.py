@@ -1,4 +1,4 @@
-"""SciPy: scipy.special has softmax, log_softmax and logsumexp."""
+"""SciPy: scipy.special has softmax, log_softmax and logsumexp; halves go through float32, as in _numpy.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from softgrad._bench.case import Case, Work
 
 def _map(function: Any) -> Any:
     def make(c: Case) -> Work:
-        x, axis = c.x, c.axis
-        return Work(lambda: function(x, axis), lambda result: (result,))
+        x, axis, dtype, wide = c.x, c.axis, c.dtype, c.wide
+        if dtype == wide:
+            return Work(lambda: function(x, axis), lambda result: (result,))
+        return Work(lambda: function(x.astype(wide), axis).astype(dtype), lambda result: (result,))
 
     return make
 

@@ -10,8 +10,13 @@ from sklearn._loss import HalfMultinomialLoss
 from softgrad._bench.case import Case, Work
 
 
+def _reads(c: Case) -> bool:
+    """Whether it takes such logits."""
+    return c.axis == -1 and c.cell.dtype in ("float32", "float64")
+
+
 def _cross_entropy(c: Case) -> Work | None:
-    if c.axis != -1:
+    if not _reads(c):
         return None
     loss, x, labels = HalfMultinomialLoss(n_classes=c.n), c.x, c.labels.astype(c.dtype)
     out = c.empty(c.row_shape)
@@ -22,7 +27,7 @@ def _cross_entropy(c: Case) -> Work | None:
 
 
 def _labels(c: Case) -> Work | None:
-    if c.axis != -1:
+    if not _reads(c):
         return None
     loss, x, labels = HalfMultinomialLoss(n_classes=c.n), c.x, c.labels.astype(c.dtype)
     out, grad = c.empty(c.row_shape), c.empty(c.x_shape)
@@ -32,7 +37,9 @@ def _labels(c: Case) -> Work | None:
     )
 
 
-def _grad_hess(c: Case) -> Work:
+def _grad_hess(c: Case) -> Work | None:
+    if not _reads(c):
+        return None
     loss, x, labels = HalfMultinomialLoss(n_classes=c.n), c.x, c.labels.astype(c.dtype)
     grad, hess = c.empty(c.x_shape), c.empty(c.x_shape)
     return Work(

@@ -24,7 +24,7 @@ def _map(function: Callable[..., Any]) -> Callable[[Case], Work]:
 
 
 def _logsumexp(c: Case) -> Work:
-    out = c.empty(c.row_shape)
+    out = c.empty(c.row_shape, c.wide)
     x, given_out, axis = c.given(c.x), c.given(out), c.given_axis
     return Work(lambda: sg.logsumexp(x, axis, out=given_out), lambda _: (out,))
 

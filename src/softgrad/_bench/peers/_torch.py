@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from softgrad._bench.case import Case, Work
+from softgrad._bench.case import Array, Case, Work, numpy_dtype
 
 aten = torch.ops.aten
 MEAN = 1  # reduction, as the kernels number it
@@ -22,26 +23,41 @@ def set_threads(n: int) -> None:
     torch.set_num_threads(n)
 
 
+def _tensor(a: Array) -> Any:
+    """The array as a tensor in the same memory; what PyTorch cannot take from NumPy, by its bits."""
+    if a.dtype.name == "bfloat16":
+        return torch.from_numpy(a.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(a)
+
+
+def _array(tensor: Any) -> Array:
+    """The way back."""
+    if tensor.dtype == torch.bfloat16:
+        return _array(tensor.detach().view(torch.int16)).view(numpy_dtype("bfloat16"))
+    a: Array = tensor.detach().numpy()
+    return a
+
+
 def _out(c: Case) -> Any:
-    return torch.from_numpy(c.empty(c.x_shape))
+    return _tensor(c.empty(c.x_shape))
 
 
 def _map(function: Any) -> Any:
     def make(c: Case) -> Work:
-        x, out = torch.from_numpy(c.x), _out(c)
-        return Work(lambda: function(x, 1, out=out), lambda _: (out.numpy(),))
+        x, out = _tensor(c.x), _out(c)
+        return Work(lambda: function(x, 1, out=out), lambda _: (_array(out),))
 
     return make
 
 
 def _logsumexp(c: Case) -> Work:
-    x, out = torch.from_numpy(c.x), torch.from_numpy(c.empty(c.row_shape))
-    return Work(lambda: torch.logsumexp(x, 1, out=out), lambda _: (out.numpy(),))
+    x, out = _tensor(c.x), _tensor(c.empty(c.row_shape))
+    return Work(lambda: torch.logsumexp(x, 1, out=out), lambda _: (_array(out),))
 
 
 def _nll(c: Case) -> tuple[Any, Any, Any, Any]:
     """nll_loss forward and backward for the layout, with the views that they want of x and labels."""
-    labels = torch.from_numpy(c.labels)
+    labels = _tensor(c.labels)
     if c.axis == -1:
         return (
             aten.nll_loss_forward.output,
@@ -58,44 +74,44 @@ def _nll(c: Case) -> tuple[Any, Any, Any, Any]:
 
 
 def _cross_entropy(c: Case) -> Work:
-    x, labels = torch.from_numpy(c.x), torch.from_numpy(c.labels)
+    x, labels = _tensor(c.x), _tensor(c.labels)
 
     def run() -> Any:
         with torch.inference_mode():
             return F.cross_entropy(x, labels)
 
-    return Work(run, lambda loss: (loss.numpy(),))
+    return Work(run, lambda loss: (_array(loss),))
 
 
 def _cross_entropy_kernels(c: Case) -> Work:
     forward, _, view, labels = _nll(c)
-    x, logs = torch.from_numpy(c.x), _out(c)
+    x, logs = _tensor(c.x), _out(c)
     logs4, loss, weight = view(logs), x.new_empty(()), x.new_empty(())
 
     def run() -> None:
         aten._log_softmax.out(x, 1, False, out=logs)
         forward(logs4, labels, None, MEAN, IGNORE, output=loss, total_weight=weight)
 
-    return Work(run, lambda _: (loss.numpy(),))
+    return Work(run, lambda _: (_array(loss),))
 
 
 def _value_and_grad(c: Case, targets: Any) -> Work:
-    x = torch.from_numpy(c.x).requires_grad_()
-    targets = torch.from_numpy(targets)
+    x = _tensor(c.x).requires_grad_()
+    targets = _tensor(targets)
 
     def run() -> Any:
         loss = F.cross_entropy(x, targets)
         return loss, torch.autograd.grad(loss, x)[0]
 
     def results(pair: Any) -> Any:
-        return pair[0].detach().numpy(), pair[1].numpy()
+        return _array(pair[0]), _array(pair[1])
 
     return Work(run, results)
 
 
 def _labels_kernels(c: Case) -> Work:
     forward, backward, view, labels = _nll(c)
-    x, logs, spare, grad = torch.from_numpy(c.x), _out(c), _out(c), _out(c)
+    x, logs, spare, grad = _tensor(c.x), _out(c), _out(c), _out(c)
     logs4, spare4, one = view(logs), view(spare), x.new_ones(())
     loss, weight, dtype = x.new_empty(()), x.new_empty(()), x.dtype
 
@@ -105,14 +121,14 @@ def _labels_kernels(c: Case) -> Work:
         backward(one, logs4, labels, None, MEAN, IGNORE, weight, grad_input=spare4)
         aten._log_softmax_backward_data.out(spare, logs, 1, dtype, out=grad)
 
-    return Work(run, lambda _: (loss.numpy(), grad.numpy()))
+    return Work(run, lambda _: (_array(loss), _array(grad)))
 
 
 def _probs_kernels(c: Case) -> Work:
     """loss = sum(g log s), gradient = g - s sum(g), for g = -p / rows."""
     x, p, logs, g, grad = (
-        torch.from_numpy(c.x),
-        torch.from_numpy(c.probs),
+        _tensor(c.x),
+        _tensor(c.probs),
         *(_out(c) for _ in range(3)),
     )
     flat_g, flat_logs, dtype, factor = g.view(-1), logs.view(-1), x.dtype, -1.0 / c.rows
@@ -124,20 +140,20 @@ def _probs_kernels(c: Case) -> Work:
         aten._log_softmax_backward_data.out(g, logs, 1, dtype, out=grad)
         return loss
 
-    return Work(run, lambda loss: (loss.numpy(), grad.numpy()))
+    return Work(run, lambda loss: (_array(loss), _array(grad)))
 
 
 def _vjp(c: Case) -> Work:
-    y, g, out = torch.from_numpy(c.y), torch.from_numpy(c.g), _out(c)
+    y, g, out = _tensor(c.y), _tensor(c.g), _out(c)
     dtype = y.dtype
     return Work(
         lambda: aten._softmax_backward_data.out(g, y, 1, dtype, grad_input=out),
-        lambda _: (out.numpy(),),
+        lambda _: (_array(out),),
     )
 
 
 def _jacobian(c: Case) -> Work:
-    x, s, out = torch.from_numpy(c.x), _out(c), torch.from_numpy(c.empty((c.rows, c.n, c.n)))
+    x, s, out = _tensor(c.x), _out(c), _tensor(c.empty((c.rows, c.n, c.n)))
     column, row, diagonal = s.unsqueeze(2), s.unsqueeze(1), out.diagonal(dim1=1, dim2=2)
     minus = torch.empty_like(column)
 
@@ -147,12 +163,12 @@ def _jacobian(c: Case) -> Work:
         torch.mul(minus, row, out=out)
         diagonal.add_(s)
 
-    return Work(run, lambda _: (out.numpy(),))
+    return Work(run, lambda _: (_array(out),))
 
 
 def _grad_hess(c: Case) -> Work:
-    x, grad, hess = torch.from_numpy(c.x), _out(c), _out(c)
-    at = torch.from_numpy(c.labels).unsqueeze(1)
+    x, grad, hess = _tensor(c.x), _out(c), _out(c)
+    at = _tensor(c.labels).unsqueeze(1)
     minus = x.new_full((c.rows, 1), -1.0)
 
     def run() -> None:
@@ -160,27 +176,27 @@ def _grad_hess(c: Case) -> Work:
         torch.addcmul(grad, grad, grad, value=-1, out=hess)
         grad.scatter_add_(1, at, minus)
 
-    return Work(run, lambda _: (grad.numpy(), hess.numpy()))
+    return Work(run, lambda _: (_array(grad), _array(hess)))
 
 
 def _linear(loss_of: Any) -> Any:
     def make(c: Case) -> Work:
-        x = torch.from_numpy(c.hidden).requires_grad_()
-        w = torch.from_numpy(c.weights).requires_grad_()
-        labels = torch.from_numpy(c.labels)
+        x = _tensor(c.hidden).requires_grad_()
+        w = _tensor(c.weights).requires_grad_()
+        labels = _tensor(c.labels)
 
         def run() -> Any:
             loss = loss_of(x, w, labels)
             return loss, *torch.autograd.grad(loss, (x, w))
 
-        return Work(run, lambda r: tuple(a.detach().numpy() for a in r))
+        return Work(run, lambda r: tuple(_array(a) for a in r))
 
     return make
 
 
 def _linear_kernels(c: Case) -> Work:
     forward, backward, _, labels = _nll(c)
-    x, w = torch.from_numpy(c.hidden), torch.from_numpy(c.weights)
+    x, w = _tensor(c.hidden), _tensor(c.weights)
     z, logs, dx, dw = _out(c), _out(c), torch.empty_like(x), torch.empty_like(w)
     loss, weight, one, dtype = x.new_empty(()), x.new_empty(()), x.new_ones(()), x.dtype
 
@@ -193,7 +209,7 @@ def _linear_kernels(c: Case) -> Work:
         torch.mm(z, w, out=dx)
         torch.mm(z.T, x, out=dw)
 
-    return Work(run, lambda _: (loss.numpy(), dx.numpy(), dw.numpy()))
+    return Work(run, lambda _: (_array(loss), _array(dx), _array(dw)))
 
 
 WORKS: dict[str, dict[str, Any]] = {
