@@ -119,11 +119,32 @@ static void copy_lines(const sg_half *half, bool back, uint16_t *a, ptrdiff_t li
         }
     }
 }
+
+/* One row, shared out among a team. */
+typedef struct {
+    const sg_half *half;
+    bool back;
+    uint16_t *a;
+    ptrdiff_t step, length, share;
+    float *copy;
+} shared_row;
+
+static void copy_share(void *context, int i) {
+    const shared_row *r = context;
+    const ptrdiff_t begin = i * r->share, left = r->length - begin, n = left < r->share ? left : r->share;
+    if (n > 0) copy_lines(r->half, r->back, r->a + begin * r->step, 0, r->step, 1, n, r->copy + begin, 0);
+}
+
 static void copy_rows(const sg_call *c, const sg_array *a, bool back, chunk k, ptrdiff_t row, ptrdiff_t rows,
                       const sg_array *to) {
     if (!is_copied(c, a)) return;
     uint16_t *p = (uint16_t *)a->data + row / c->inner * a->outer + row % c->inner * a->inner;
     const ptrdiff_t step = row_step(c, a);
+    if (c->team && !k.by_class) {
+        shared_row r = {a->half, back, p, a->axis, c->n, c->n / c->team->tasks + 1, to->data};
+        c->team->run(c->team->tasks, copy_share, &r);
+        return;
+    }
     if (k.by_class) copy_lines(a->half, back, p, a->axis, step, c->n, rows, to->data, k.pitch);
     else copy_lines(a->half, back, p, step, a->axis, rows, c->n, to->data, k.pitch);
 }

@@ -14,7 +14,7 @@
 
 #include "fpmode.h"
 #include "half.h"
-#include "kernel/block.h"
+#include "kernel/layout.h"
 #include "parallel.h"
 
 /* A further thread pays from about this many elements on (measured: 16 to 32 thousand). */
@@ -36,10 +36,11 @@ int sg_get_num_threads(void) {
     return threads_wanted;
 }
 
-static int threads_for(ptrdiff_t rows, ptrdiff_t row_work) {
+/* Threads for so many elements in so many pieces. */
+static int threads_for(ptrdiff_t rows, ptrdiff_t row_work, ptrdiff_t pieces) {
     ptrdiff_t work = rows > PTRDIFF_MAX / row_work ? PTRDIFF_MAX : rows * row_work;
     ptrdiff_t useful = work / ELEMENTS_PER_THREAD;
-    if (useful > rows) useful = rows;
+    if (useful > pieces) useful = pieces;
     if (useful < 2) return 1;
     int n = sg_get_num_threads();
     if (n > useful) n = (int)useful;
@@ -80,22 +81,62 @@ static bool needs_rows(const sg_call *c) {
 
 size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
     if (call->n <= SG_SHORT_N) return 0;
+    /* any kernel may put rows in lanes, 64 bytes a class, with a second result */
+    const size_t lanes = sg_is_staged(call) ? 2 * 64 * (size_t)call->n : 0;
     const size_t rows = SG_ROW_BUFFERS * (size_t)sg_pitch(call->n) * itemsize;
-    return sg_blocks_bytes(call->n) + (needs_rows(call) ? rows : SG_BLOCK_BYTES);
+    const size_t across = needs_rows(call) ? rows : SG_BLOCK_BYTES;
+    return sg_blocks_bytes(call->n) + (lanes > across ? lanes : across);
 }
 
-int sg_run(sg_kernel *kernel, const sg_call *call, size_t itemsize) {
-    const ptrdiff_t rows = call->outer * call->inner;
-    const int tasks = threads_for(rows, call->row_work > 0 ? call->row_work : call->n);
+/* One task of a team: in the floating-point mode of the kernels, as the rest of the kernel. */
+typedef struct {
+    sg_task *task;
+    void *context;
+} team_task;
+
+static void run_team_task(void *context, int i) {
+    const team_task *t = context;
+    sg_fpmode mode = sg_fpmode_enter();
+    t->task(t->context, i);
+    sg_fpmode_leave(mode);
+}
+static void run_team(int tasks, sg_task *task, void *context) {
+    team_task t = {task, context};
+    sg_parallel(tasks, run_team_task, &t);
+}
+
+/* Threads for the blocks of a single row, if these lie in memory as the kernels read them. */
+static int team_for(const sg_call *c, size_t itemsize) {
+    const ptrdiff_t blocks = c->n / (SG_BLOCK_BYTES / (ptrdiff_t)itemsize);
+    const bool as_they_stand = (c->x.half || c->x.axis == 1) && c->temperature == 1 &&
+                               (!c->out.data || c->out.half || c->out.axis <= 1);
+    if (c->outer * c->inner != 1 || blocks < 2 || !as_they_stand || c->row_work > 0) return 1;
+    const int n = threads_for(1, c->n, blocks);
+    return n < SG_MOST_TASKS ? n : SG_MOST_TASKS;
+}
+
+int sg_run(sg_kernel *kernel, const sg_call *given, size_t itemsize) {
+    sg_call with_team = *given;
+    const sg_call *call = &with_team;
+    const ptrdiff_t rows = call->outer * call->inner,
+                    row_work = call->row_work > 0 ? call->row_work : call->n;
+    const int tasks = threads_for(rows, row_work, rows);
+    sg_team team = {team_for(call, itemsize), run_team, NULL};
+    const size_t team_bytes = team.tasks > 1 ? sg_team_bytes(call->n) : 0;
     const bool halves = sg_has_halves(call);
     const size_t bytes = halves ? sg_halves_bytes(call) : sg_scratch_bytes(call, itemsize);
     shared_run s = {kernel, call, NULL, bytes, rows, (rows + tasks - 1) / tasks, halves};
-    if (tasks > 1) s.share = (s.share + 15) / 16 * 16; /* whole tiles; the last task may get less */
+    /* whole tiles where rows stand in lanes; the last task may get less */
+    if (tasks > 1 && (call->n <= SG_SHORT_N || call->x.axis != 1)) s.share = (s.share + 15) / 16 * 16;
     void *memory = NULL;
-    if (s.scratch_bytes > 0) {
-        memory = malloc((size_t)tasks * s.scratch_bytes + 64);
+    if (s.scratch_bytes + team_bytes > 0) {
+        memory = malloc((size_t)tasks * s.scratch_bytes + team_bytes + 64);
         if (!memory) return -1;
         s.scratch = (char *)(((uintptr_t)memory + 63) / 64 * 64);
+    }
+    if (team_bytes > 0) {
+        team.memory = s.scratch + s.scratch_bytes;
+        with_team.team = &team;
     }
     if (tasks > 1) sg_parallel(tasks, run_share, &s);
     else run_share(&s, 0);

@@ -21,6 +21,14 @@ typedef struct sg_array {
         *half; /* the array's own type, 16 bits wide, where the computing type is float; NULL: that */
 } sg_array;
 
+/* Threads that share out the blocks of a single long row, for the kernels that can: run(tasks, task, context) does
+ * task(context, i) for each i < tasks. */
+typedef struct sg_team {
+    int tasks;
+    void (*run)(int tasks, void (*task)(void *context, int i), void *context);
+    void *memory; /* sg_team_bytes() of the row's length, aligned to 64 bytes */
+} sg_team;
+
 /* What is asked of a kernel: the arrays, their common shape, the options. Row r = o * inner + i is
  * the class vector x[o, :, i]; there are outer * inner rows. Unused members are zero.
  * `real` is the computing type, float or double, of the table that the kernel is taken from. Arrays of 16-bit types are
@@ -48,6 +56,8 @@ typedef struct sg_call {
     double z_loss;             /* a >= 0, in the computing type */
     double norm[2];            /* every gradient is divided by norm[0] + norm[1]; {1, 0} for none */
     double *loss;              /* (outer * inner), contiguous: the loss of each row, not divided by norm */
+
+    const sg_team *team; /* set by sg_run; NULL for none */
 } sg_call;
 
 /* A kernel does rows [begin, end). It never allocates, never fails, and touches no other row.

@@ -180,6 +180,48 @@ def test_threads(dtype, threads, shape, case):
             assert_same_bits(results[-1], results[0], f"{n} threads")
 
 
+# What the blocks of a row meet: values that start it again, or that only one block has.
+LONG_ROWS = {
+    "ordinary": lambda x: x,
+    "far": lambda x: x * 1e6,
+    "far in the last block": lambda x: np.where(np.arange(x.size) == x.size - 5, 3e7, x),
+    "far below": lambda x: x - 1e7,
+    "nan": lambda x: np.where(np.arange(x.size) == 70_000, np.nan, x),
+    "inf": lambda x: np.where(np.arange(x.size) % 50_000 == 9, np.inf, x),
+    "-inf but for one": lambda x: np.where(np.arange(x.size) == 123_456, 1.0, -np.inf),
+    "nothing but -inf": lambda x: np.full(x.size, -np.inf),
+    "constant": np.zeros_like,
+}
+
+
+@pytest.mark.parametrize("kind", LONG_ROWS)
+@pytest.mark.parametrize("name", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("n", [199_999, 262_144])
+def test_one_long_row_and_threads(isa, threads, kind, name, n):
+    """Its blocks are shared out: any number of threads, in place, and from other strides."""
+    with np.errstate(over="ignore"):
+        x = LONG_ROWS[kind](np.random.default_rng(n).normal(0, 3, n)).astype(name)
+    stepped = np.zeros((n, 2), name)[:, 0]
+    stepped[...] = x
+    label = np.array(n // 3)
+    results = []
+    for count in (1, 2, 3, 64):
+        threads(count)
+        copies = x.copy(), x.copy()
+        results.append(
+            (
+                sg.softmax(x), sg.log_softmax(x), sg.logsumexp(x), sg.cross_entropy(x, label),
+                *sg.cross_entropy_value_and_grad(x, label), *sg.cross_entropy_grad_hess(x, label),
+            )
+        )  # fmt: skip
+        assert_same_bits(results[-1], results[0], f"{count} threads")
+        assert_same_bits(sg.softmax(copies[0], out=copies[0]), results[0][0], "in place")
+        in_place = sg.cross_entropy_value_and_grad(copies[1], label, out=copies[1])
+        assert_same_bits(in_place, results[0][4:6], "in place")
+        assert_same_bits(sg.softmax(stepped), results[0][0], "stepped")
+        assert_same_bits(sg.logsumexp(stepped), results[0][2], "stepped")
+
+
 @by_case
 def test_threads_along_another_axis(dtype, threads, case):
     x, y, t = data(21, dtype, 9000)

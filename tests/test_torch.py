@@ -1,13 +1,14 @@
 """softgrad.torch: cross_entropy and softmax as functions of tensors that autograd differentiates."""
 
 import inspect
+import re
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import assert_same_bits, raises, run_python
-from test_docstrings import check
+from test_docstrings import README, check
 
 import softgrad as sg
 
@@ -477,3 +478,11 @@ def test_training_gives_the_losses_of_pytorch(one_thread):
     assert len(ours) == 5 * 29
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     assert np.mean(ours[-29:]) < 0.1 * ours[0]
+
+
+def test_readme_example():
+    blocks = re.findall(
+        r"^```pycon\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    (block,) = (b for b in blocks if "softgrad.torch" in b)
+    assert check(block, "README.md", str(README)) == 8

@@ -11,6 +11,9 @@ enum {
     /* Contiguous rows of more go across all the same where no order forbids it, and for the products with Jacobians.
      * Measured, softmax of 20,000 rows of float32: 48 classes 801 us in lanes, 858 across; 64 1166 and 740. */
     SG_LANES_N = 56,
+    /* Rows of more that are not contiguous, and of which no VL are neighbours, go into lanes through the scratch up to so many
+     * classes, where no order forbids it: 32 KiB. (2, 300, 77) took 31 us row by row, 22 in lanes; with 1000 classes lanes lose. */
+    SG_STAGED_N = 512,
     SG_ROW_COST = 6, /* of a row across, beside its vectors, in vectors */
     SG_BATCH = 8, /* tiles in lanes that are done together, at most */
     SG_TILE_BYTES = 16384, /* of rows across that go together */
@@ -20,6 +23,8 @@ enum {
 };
 
 static inline size_t sg_blocks_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 64; }
+/* What the statistics of the blocks of a row take (stats.h). */
+static inline size_t sg_team_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 512; }
 static inline ptrdiff_t sg_pitch(ptrdiff_t n) { return (n + 15) / 16 * 16; }
 
 #endif

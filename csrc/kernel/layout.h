@@ -8,7 +8,13 @@
 #ifndef SG_LAYOUT_H
 #define SG_LAYOUT_H
 
+#include <string.h>
+
 #include "block.h"
+#include "softgrad.h"
+
+/* Tasks of a team, at most. */
+enum { SG_MOST_TASKS = 64 };
 
 enum { LAYOUT_ACROSS, LAYOUT_SHORT, LAYOUT_LONG };
 
@@ -36,6 +42,8 @@ enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS };
             __VA_ARGS__                                                                \
         }                                                                              \
     } while (0)
+
+static inline bool sg_is_staged(const sg_call *c) { return c->x.axis != 1 && c->n <= SG_STAGED_N; }
 
 /* 2^k, k in [-1022, 1023]. */
 static inline double sg_power2(int k) {

@@ -54,17 +54,41 @@ SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softma
     p->low = FN(wide_rest)(lse, p->high);
     p->top = vsub(vset1(0), FN(wide_round)(log));
 }
-SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
+/* Of classes [begin, begin + n), across a multiple of VL. */
+SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p,
+                                    ptrdiff_t begin, ptrdiff_t n) {
     const FN(lanes) max_of = FN(lanes_of)(p->row.max), high_of = FN(lanes_of)(p->high),
                     low_of = FN(lanes_of)(p->low), top_of = FN(lanes_of)(p->top);
     for (int r = 0; r < FN(passes)(layout, t); r++) {
-        const FN(view) xr = FN(row_of)(p->x, r), to = FN(row_of)(p->out, r);
+        FN(view) xr = FN(row_of)(p->x, r), to = FN(row_of)(p->out, r);
+        xr.p += begin;
+        to.p += begin;
         const vreal max = FN(spread)(layout, &max_of, r), top = FN(spread)(layout, &top_of, r),
                     high = FN(spread)(layout, &high_of, r), low = FN(spread)(layout, &low_of, r);
-        SG_EACH(layout, t->n, 4, {
-            vreal a = FN(read)(layout, full, xr, v, t->n, 0);
-            FN(write)(layout, full, to, v, t->n, vselect(veq(a, max), top, vsub(vsub(a, high), low)));
+        SG_EACH(layout, n, 4, {
+            vreal a = FN(read)(layout, full, xr, v, n, 0);
+            FN(write)(layout, full, to, v, n, vselect(veq(a, max), top, vsub(vsub(a, high), low)));
         });
+    }
+}
+typedef struct {
+    const FN(tile) *t;
+    const FN(log_softmax_parts) *p;
+    ptrdiff_t share;
+} FN(team_log_softmax);
+
+static void FN(log_softmax_task)(void *context, int i) {
+    const FN(team_log_softmax) *a = context;
+    const ptrdiff_t begin = i * a->share, left = a->t->n - begin;
+    if (left > 0) FN(log_softmax_some)(LAYOUT_ACROSS, a->t, a->p, begin, left < a->share ? left : a->share);
+}
+SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
+    if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t)) {
+        const sg_team *team = t->call->team;
+        FN(team_log_softmax) a = {t, p, (t->n / team->tasks / VL + 1) * VL};
+        team->run(team->tasks, FN(log_softmax_task), &a);
+    } else {
+        FN(log_softmax_some)(layout, t, p, 0, t->n);
     }
     FN(close_out)(layout, t, &t->call->out, p->out);
 }

@@ -230,13 +230,64 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
     block->top = FN(wide_term)(m.max, p.limits);
 }
 
+/* The blocks of one row across as the tasks of a team take them: each the same number, one behind the other. */
+typedef struct {
+    const FN(tile) *t;
+    FN(view) x, e;
+    FN(stats) *blocks;
+    vreal *Ms;
+    ptrdiff_t count, share;
+    vmask is_far[SG_MOST_TASKS];
+} FN(team_row);
+
+SG_INLINE FN(view) FN(from_block)(FN(view) a, ptrdiff_t b) {
+    a.p += b * BLOCK_N;
+    return a;
+}
+SG_INLINE ptrdiff_t FN(block_size)(ptrdiff_t n, ptrdiff_t b) {
+    return n - b * BLOCK_N < BLOCK_N ? n - b * BLOCK_N : BLOCK_N;
+}
+SG_INLINE void FN(team_task)(int keep, int mode, FN(team_row) *a, int i) {
+    const ptrdiff_t begin = i * a->share, end = begin + a->share < a->count ? begin + a->share : a->count;
+    a->is_far[i] = vlt(vset1(1), vset1(0));
+    for (ptrdiff_t b = begin; b < end; b++) {
+        const ptrdiff_t m = FN(block_size)(a->t->n, b);
+        const FN(view) x = FN(from_block)(a->x, b), e = keep ? FN(from_block)(a->e, b) : a->e;
+        const FN(largest) most = FN(largest_of)(LAYOUT_ACROSS, mode, a->t, x, m);
+        a->is_far[i] = mor(a->is_far[i], vlt(vset1(REAL_FAR), most.max));
+        if (many(a->is_far[i])) return;
+        FN(block_stats)(LAYOUT_ACROSS, keep, mode, a->t, x, e, m, most, &a->blocks[b]);
+        if (keep) a->Ms[b] = a->blocks[b].M;
+    }
+}
+/* The statistics of one row of several blocks, its blocks shared out: merged in the order of stats_of. 0 if the row may be
+ * far: then the blocks must go in turn. */
+SG_INLINE int FN(team_stats)(const FN(tile) *t, FN(view) x, FN(view) e, vreal *Ms, void (*task)(void *, int),
+                             FN(stats) *row) {
+    const sg_team *team = t->call->team;
+    FN(team_row) a = {.t = t, .x = x, .e = e, .blocks = team->memory, .Ms = Ms};
+    a.count = (t->n + BLOCK_N - 1) / BLOCK_N;
+    a.share = (a.count + team->tasks - 1) / team->tasks;
+    if (!x.p && (t->call->x.axis != 1 || t->call->temperature != 1)) return 0;
+    if (!x.p) a.x = (FN(view)){FN(row_start)(t, &t->call->x, 0), VL, 0};
+    team->run(team->tasks, task, &a);
+    for (int i = 0; i < team->tasks; i++)
+        if (many(a.is_far[i])) return 0;
+    const vreal offset = row->offset;
+    *row = a.blocks[0];
+    row->offset = offset;
+    for (ptrdiff_t b = 1; b < a.count; b++) FN(merge)(row, &a.blocks[b]);
+    return !many(FN(is_far)(row->max));
+}
+#define SG_HAS_TEAM(t) ((t)->call->team && (t)->rows == 1 && (t)->n > BLOCK_N)
+
 /* The statistics of a tile. Where a row is far, x becomes the view of the logits used, in `far_to`. If nothing is kept
  * and x.p is NULL one row across is read block by block, and `far_to` holds a block. With `keep` the terms go to
  * e, which may be x, and the M of block b to Ms[b]. The row's maximum alone decides whether it is far: a block that
  * shows it starts the row again. Not for far rows of a tile that the other rows cannot leave (several across, or
  * long): then returns 0, nothing is written. */
 SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN(view) *x, FN(view) e,
-                           FN(view) far_to, vreal *Ms, FN(stats) *row) {
+                           FN(view) far_to, vreal *Ms, FN(stats) *row, void (*task)(void *, int)) {
     const ptrdiff_t n = t->n;
     const int by_block = layout == LAYOUT_ACROSS && !keep && !x->p;
     const int fixed = layout == LAYOUT_LONG || (layout == LAYOUT_ACROSS && t->rows > 1);
@@ -249,6 +300,7 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
             FN(use_shifted)(layout, x, far_to, n, max, row);
         }
     }
+    if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t) && FN(team_stats)(t, *x, e, Ms, task, row)) return 1;
     for (ptrdiff_t b = 0; b < n; b += BLOCK_N) {
         const ptrdiff_t m = n - b < BLOCK_N ? n - b : BLOCK_N;
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b / VL : b;
@@ -284,17 +336,22 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
 /* The instances: what is kept, and which sum; each once, whatever kernel asks. */
 #define STATS_PARAMETERS \
     const FN(tile) *t, FN(view) *x, FN(view) e, FN(view) far_to, vreal *Ms, FN(stats) *row
-#define STATS_INSTANCE(name, layout, keep, mode)                           \
-    SG_NOINLINE int FN(name)(STATS_PARAMETERS) {                           \
-        return FN(stats_of)(layout, keep, mode, t, x, e, far_to, Ms, row); \
+#define STATS_INSTANCE(name, layout, keep, mode)                                 \
+    SG_NOINLINE int FN(name)(STATS_PARAMETERS) {                                 \
+        return FN(stats_of)(layout, keep, mode, t, x, e, far_to, Ms, row, NULL); \
     }
-STATS_INSTANCE(softmax_stats_across, LAYOUT_ACROSS, 1, SG_WITH_ALL)
+#define STATS_ACROSS(name, keep, mode)                                                             \
+    static void FN(name##_task)(void *row, int i) { FN(team_task)(keep, mode, row, i); }           \
+    SG_NOINLINE int FN(name)(STATS_PARAMETERS) {                                                   \
+        return FN(stats_of)(LAYOUT_ACROSS, keep, mode, t, x, e, far_to, Ms, row, FN(name##_task)); \
+    }
+STATS_ACROSS(softmax_stats_across, 1, SG_WITH_ALL)
 STATS_INSTANCE(softmax_stats_short, LAYOUT_SHORT, 1, SG_WITH_ALL)
 STATS_INSTANCE(softmax_stats_long, LAYOUT_LONG, 1, SG_WITH_ALL)
-STATS_INSTANCE(log_stats_across, LAYOUT_ACROSS, 0, SG_WITHOUT_MAX)
+STATS_ACROSS(log_stats_across, 0, SG_WITHOUT_MAX)
 STATS_INSTANCE(log_stats_short, LAYOUT_SHORT, 0, SG_WITHOUT_MAX)
 STATS_INSTANCE(log_stats_long, LAYOUT_LONG, 0, SG_WITHOUT_MAX)
-STATS_INSTANCE(grad_stats_across, LAYOUT_ACROSS, 1, SG_WITHOUT_MAX)
+STATS_ACROSS(grad_stats_across, 1, SG_WITHOUT_MAX)
 STATS_INSTANCE(grad_stats_short, LAYOUT_SHORT, 1, SG_WITHOUT_MAX)
 STATS_INSTANCE(grad_stats_long, LAYOUT_LONG, 1, SG_WITHOUT_MAX)
 
@@ -318,3 +375,4 @@ SG_INLINE int FN(grad_stats)(int layout, STATS_PARAMETERS) {
 }
 #undef STATS_PARAMETERS
 #undef STATS_INSTANCE
+#undef STATS_ACROSS

@@ -114,6 +114,11 @@ SG_INLINE void FN(pack_rows)(real *p, ptrdiff_t n, const vreal v[VTILE]) {
     memcpy(p, packed, (size_t)(VL * n) * sizeof(real));
 }
 
+/* Rows of more classes in lanes. */
+SG_INLINE real *FN(lane_buffer)(const FN(tile) *t, int which) {
+    return (real *)(void *)(t->scratch + sg_blocks_bytes(t->n)) + which * t->n * VL;
+}
+
 /* Rows in lanes: dst[i VL + l] = class i of row l. Lanes without a row hold zeros. */
 SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *dst) {
     ptrdiff_t stride = 0, n = t->n;
@@ -132,6 +137,10 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
             vload_tile(p + j, stride, v);
             for (int k = 0; k < VTILE; k++) vstore(dst + (j + k) * VL, v[k]);
         }
+        return;
+    }
+    if (FN(rows_are_even)(t, a, &stride) && stride == 1) {
+        for (ptrdiff_t i = 0; i < n; i++) vstore(dst + i * VL, vload_n(p + i * a->axis, t->rows, 0));
         return;
     }
     for (int l = 0; l < VL; l++) {
@@ -161,6 +170,10 @@ SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const r
             for (int k = 0; k < VTILE; k++) v[k] = vload(src + (j + k) * VL);
             vstore_tile(p + j, stride, v);
         }
+        return;
+    }
+    if (FN(rows_are_even)(t, a, &stride) && stride == 1) {
+        for (ptrdiff_t i = 0; i < n; i++) vstore_n(p + i * a->axis, vload(src + i * VL), t->rows);
         return;
     }
     for (int l = 0; l < t->rows; l++) {
@@ -304,14 +317,16 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     const int any_long = FN(can_be_long)(c), any_many = kind != SG_FIXED_ORDER && FN(can_be_many)(c);
     const int few = kind == SG_ANY_ORDER && any_many; /* classes may go across */
     const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
+    const int any_staged = kind == SG_ANY_ORDER && sg_is_staged(c);
     const ptrdiff_t most_across = any_many ? SG_TILE_BYTES / (c->n * (ptrdiff_t)sizeof(real)) : 1;
     const int batch = FN(batch_of)(c->n);
     for (ptrdiff_t row = begin; row < end;) {
         FN(set_row)(&t, row);
         ptrdiff_t left = end - row, neighbours = c->inner == 1 ? left : c->inner - t.i;
         const ptrdiff_t even = neighbours < left ? neighbours : left;
+        const int staged = any_staged && !(any_long && even >= VL);
         int done;
-        if (c->n <= short_n && !(few && (c->n > SG_LANES_N || FN(are_few)(left, c->n)))) {
+        if ((c->n <= short_n || staged) && !(few && (c->n > SG_LANES_N || FN(are_few)(left, c->n)))) {
             int count = 0;
             for (; count < batch && row < end; row += t.rows) {
                 FN(set_row)(&t, row);
@@ -383,7 +398,9 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         return FN(kernel##_one)(LAYOUT_ACROSS, t);                                                          \
     }                                                                                                       \
     SG_NOINLINE int FN(kernel##_short)(const FN(tile) *t, int count) {                                      \
-        SG_ALIGN64 real buffer[SHORT_N * VL], second[SHORT_N * VL];                                         \
+        SG_ALIGN64 real first_short[SHORT_N * VL], second_short[SHORT_N * VL];                              \
+        real *buffer = t->n <= SHORT_N ? first_short : FN(lane_buffer)(t, 0);                               \
+        real *second = t->n <= SHORT_N ? second_short : FN(lane_buffer)(t, 1);                              \
         FN(kernel##_parts) p[SG_BATCH];                                                                     \
         for (int k = 0; k < count; k++)                                                                     \
             FN(kernel##_terms)(LAYOUT_SHORT, t + k, buffer + k * t->n * VL, second + k * t->n * VL, p + k); \
