@@ -18,7 +18,7 @@ extensions = [
 ]
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**"]
-exclude_patterns = ["docs/_*"]
+exclude_patterns = [".*", "build", "docs/_*"]
 templates_path = ["_templates"]
 nitpicky = True
 smartquotes = False  # "mean" is to be typed
