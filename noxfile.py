@@ -1,4 +1,4 @@
-"""The checks beside the tests, one command each: `nox -s lint`, `nox -s c`, `nox -s dist`.
+"""The checks beside the tests, one command each: `nox -s lint`, `nox -s c`, `nox -s docs`, `nox -s dist`.
 
 .ci/run calls them all. The tests need no session: README.md has their command.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "c", "dist"]
+nox.options.sessions = ["lint", "c", "docs", "dist"]
 
 ROOT = Path(__file__).parent
 FULL = os.environ.get("SOFTGRAD_FULL") == "1"  # .ci/full
@@ -23,6 +23,7 @@ LINTERS = [
     "ruff==0.17.6",
     "zizmor==1.32.0",
 ]
+LINK_CHECKER = "pytest-check-links==0.10.1"
 SPELLINGS = "mor,numer"  # the mask `or` of the vocabulary, an abbreviated journal
 C_FLAGS = "-O2 -std=c11 -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror"
 SMOKE = (
@@ -59,6 +60,19 @@ def c(session: nox.Session) -> None:
     session.run("sh", "tests/c/run_vocabulary.sh", external=True)
     session.run("sh", "tests/c/run_exp_log.sh", "1" if FULL else "101", external=True)
     session.run("sh", "tests/c/run_golden_bits.sh", external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site without a warning, running the examples, and check the links and anchors in it."""
+    session.install(".[docs]", LINK_CHECKER)
+    site = ROOT / "build" / "docs"
+    for made in (site, ROOT / "docs" / "gallery"):  # pages that are no more would stay
+        shutil.rmtree(made, ignore_errors=True)
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "-c", "docs", ".", str(site))
+    links = "--check-links --check-anchors --check-links-ignore=https?://"  # works offline
+    with session.chdir(site):
+        session.run("pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", *links.split())
 
 
 @nox.session(python=["3.11", "3.12", "3.13"])

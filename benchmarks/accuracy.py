@@ -216,7 +216,7 @@ def main() -> None:
     (ROOT / "docs" / "accuracy.md").write_text(
         "# Accuracy, measured\n\n"
         "Largest errors in ULP, written by `python benchmarks/accuracy.py --write`. Loss and gradient are those "
-        "of the row's largest entry as\nthe label. Families: tests/families.py; why the bounds hold: numerics.md. "
+        "of the row's largest entry as\nthe label. Families: tests/families.py; why the bounds hold: [numerics.md](numerics.md). "
         "logsumexp is measured against the sum of the\nmagnitudes of its terms. A loss or gradient that a library "
         "rounds to 0 is off by as many ULP as the exact one has.\n\n"
         f"{short}\n\n![error against the scale of the logits](accuracy.png)\n\n"

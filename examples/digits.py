@@ -1,15 +1,19 @@
-"""Two classifiers of handwritten digits on softgrad's gradients, beside scikit-learn's own.
+"""
+Two classifiers of handwritten digits
+=====================================
+
+Multinomial logistic regression by L-BFGS, and a network with one hidden layer by stochastic gradient
+descent, on softgrad's gradients; scikit-learn's LogisticRegression and MLPClassifier get the same data
+and the same settings. ::
 
     pip install '.[test,plot]'
     python examples/digits.py [--plot FILE]
-
-Multinomial logistic regression by L-BFGS, and a network with one hidden layer by stochastic gradient
-descent; scikit-learn's LogisticRegression and MLPClassifier get the same data and the same settings.
 """
 
 import argparse
 from typing import Any, NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.datasets import load_digits
@@ -42,7 +46,10 @@ def load() -> Data:
     return Data(x, digits, x_test, digits_test)
 
 
-# Logistic regression: mean cross-entropy of x W^T + b, plus |W|^2 / (2 C N)
+# %%
+# Logistic regression
+# -------------------
+# It minimises the mean cross-entropy of x W^T + b, plus ``|W|^2 / (2 C N)``.
 
 
 def objective(parameters: np.ndarray, data: Data) -> tuple[float, np.ndarray]:
@@ -77,7 +84,10 @@ def logistic_regression_sklearn(data: Data) -> dict[str, Any]:
     return {"loss": loss, "accuracy": accuracy(model.predict_proba(data.x_test), data)}
 
 
-# A network: 64 inputs, tanh, softmax over 10 classes
+# %%
+# A network
+# ---------
+# 64 inputs, a hidden layer of tanh, softmax over 10 classes.
 
 
 def glorot(rng: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
@@ -137,7 +147,9 @@ def network_sklearn(data: Data) -> dict[str, Any]:
     }
 
 
+# %%
 # The comparison
+# --------------
 
 
 def accuracy(probabilities: np.ndarray, data: Data) -> float:
@@ -146,8 +158,8 @@ def accuracy(probabilities: np.ndarray, data: Data) -> float:
 
 def main(argv: list[str] | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     """Print the comparison and return it: model, then library, then "loss", "accuracy" and more."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plot", metavar="FILE", help="save weights and loss curves as a picture")
+    parser = argparse.ArgumentParser(description="Two classifiers of handwritten digits.")
+    parser.add_argument("--plot", metavar="FILE", help="save the picture instead of showing it")
     plot = parser.parse_args(argv).plot
 
     data = load()
@@ -163,18 +175,20 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     for model, libraries in results.items():
         for library, result in libraries.items():
             print(f"{model:<20}{library:<16}{result['loss']:13.8f}{result['accuracy']:15.1%}")
-    if plot is not None:
-        draw(results, plot)
+    draw(results)
+    if plot is None:
+        plt.show()
+    else:
+        plt.savefig(plot, dpi=120)
         print(f"Picture saved to {plot}")
     return results
 
 
-def draw(results: dict[str, dict[str, dict[str, Any]]], file: str) -> None:
+def draw(results: dict[str, dict[str, dict[str, Any]]]) -> None:
     """The weights of each digit as an image, and the loss of both networks by epoch."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 4.0), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[5, 4])
+    _, (left, right) = plt.subplots(
+        1, 2, figsize=(10.0, 4.0), width_ratios=[5, 4], layout="constrained"
+    )
     images = results["logistic regression"]["softgrad"]["weights"].reshape(2, 5, 8, 8)
     limit = np.abs(images).max()
     left.imshow(images.transpose(0, 2, 1, 3).reshape(16, 40), cmap="RdBu", vmin=-limit, vmax=limit)
@@ -183,7 +197,6 @@ def draw(results: dict[str, dict[str, dict[str, Any]]], file: str) -> None:
         right.semilogy(result["losses"], label=library)
     right.set(title="The network", xlabel="epoch", ylabel="cross-entropy")
     right.legend()
-    figure.savefig(file, dpi=120)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
-"""Multinomial logistic regression by scipy.optimize on softgrad's gradient: the coefficients of scikit-learn.
+"""
+Logistic regression of wines
+============================
+
+Multinomial logistic regression by scipy.optimize on softgrad's gradient: the coefficients of scikit-learn.
+
+The objective is that of sklearn.linear_model.LogisticRegression: C times the sum of the cross-entropies of x W^T + b,
+plus ``|W|^2 / 2``. The intercepts b are not penalised, and softmax does not see what is added to all of them. ::
 
     pip install '.[test]'
     python examples/logistic_regression.py
-
-The objective is that of sklearn.linear_model.LogisticRegression: C times the sum of the cross-entropies of x W^T + b,
-plus |W|^2 / 2. The intercepts b are not penalised, and softmax does not see what is added to all of them.
 """
 
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.datasets import load_wine
@@ -71,5 +76,20 @@ def main() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return fits
 
 
+def draw(fits: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """The coefficients of each grower by measurement: dots are softgrad's, rings scikit-learn's."""
+    figure, axes = plt.subplots(figsize=(8.0, 4.5), layout="constrained")
+    names = load_wine().feature_names
+    for grower, (ours, theirs) in enumerate(zip(*(w for w, _ in fits.values()), strict=True)):
+        colour = f"C{grower}"
+        axes.plot(ours, names, "o", color=colour, markersize=4, label=f"grower {grower}")
+        axes.plot(theirs, names, "o", color=colour, markersize=10, fillstyle="none")
+    axes.axvline(0.0, color="grey", linewidth=0.8)
+    axes.set(title="Dots: softgrad. Rings: scikit-learn", xlabel="coefficient")
+    axes.invert_yaxis()
+    figure.legend(loc="outside right upper")
+
+
 if __name__ == "__main__":
-    main()
+    draw(main())
+    plt.show()

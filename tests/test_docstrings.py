@@ -10,7 +10,8 @@ import pytest
 
 import softgrad
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 FUNCTIONS = [name for name in softgrad.__all__ if callable(getattr(softgrad, name))]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
@@ -66,3 +67,9 @@ def test_readme_examples():
 def test_readme_names_every_public_function():
     text = README.read_text(encoding="utf-8")
     assert [name for name in FUNCTIONS if f"`{name}" not in text] == []
+
+
+def test_api_page_lists_every_public_function():
+    """What it lists must be documented on a page of docs/api/, or `nox -s docs` fails."""
+    lines = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8").split()
+    assert [name for name in FUNCTIONS if name not in lines] == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 from sklearn import datasets
 from sklearn.linear_model import LogisticRegression

@@ -1,7 +1,7 @@
 """Objectives for gradient boosting: softmax cross-entropy as XGBoost and LightGBM take it from Python.
 
-Neither library is imported; a data set is known by its `get_label`. `import softgrad` does not import
-this module.
+Neither library is imported; a data set is known by its ``get_label``. ``import softgrad`` does not
+import this module.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class SoftmaxObjective:
         K / (K - 1) w s (1 - s), as LightGBM's multiclass; "exact" the diagonal itself, w s (1 - s).
         Either library takes any of them.
     weight : array_like of shape (K,), optional
-        Factors of the classes, as in `cross_entropy`.
+        Factors of the classes, as in `softgrad.cross_entropy`.
     label_smoothing : float, default 0.0
-        As in `cross_entropy`.
+        As in `softgrad.cross_entropy`.
 
     Returns
     -------
@@ -61,7 +61,7 @@ class SoftmaxObjective:
     ------
     ValueError
         An unknown `hessian`; in a call, scores that are not (N, K), labels that are not N whole
-        numbers. `weight` and `label_smoothing` are checked in the call, by `cross_entropy_grad_hess`.
+        numbers. The options are checked in the call, by `softgrad.cross_entropy_grad_hess`.
     IndexError
         In a call: a label outside [0, K); the text names its position.
     TypeError
@@ -70,7 +70,7 @@ class SoftmaxObjective:
     Notes
     -----
     T. Chen and C. Guestrin, XGBoost, 2016, equation (3), with the derivatives of
-    `cross_entropy_grad_hess`. The Hessians: src/objective/multiclass_obj.cu of XGBoost and
+    `softgrad.cross_entropy_grad_hess`. The Hessians: src/objective/multiclass_obj.cu of XGBoost and
     src/objective/multiclass_objective.hpp of LightGBM. The factor of LightGBM is from J. H. Friedman,
     Greedy function approximation, 2001, algorithm 6.
 
@@ -79,8 +79,8 @@ class SoftmaxObjective:
     built-in ones, set ``base_score`` (XGBoost) or ``boost_from_average=False`` (LightGBM) for these
     too; or start from the frequencies with ``base_margin`` or ``init_score``.
 
-    LightGBM then predicts raw scores, whose `softmax` is the probabilities. XGBoost predicts these
-    itself, with ``"objective": "multi:softprob"`` among its parameters beside ``obj=``.
+    LightGBM then predicts raw scores, whose `softgrad.softmax` is the probabilities. XGBoost
+    predicts these itself, with ``"objective": "multi:softprob"`` among its parameters beside ``obj=``.
 
     Examples
     --------
