@@ -60,16 +60,14 @@ def floating_dtype(function: str, name: str, dtype: np.dtype[Any]) -> np.dtype[A
 def convert(a: Array, dtype: np.dtype[Any]) -> Array:
     """`a` as a plain, aligned array of native `dtype`; `a` itself where it is one."""
     if a.dtype != dtype:
-        if (
-            a.itemsize == 2
-            and dtype == FLOAT32
-            and a.ndim == 2
-            and a.strides[1] == 2
-            and a.size > 0
-        ):
-            wide = np.empty(a.shape, dtype)
-            _core.widen(a, wide)
-            return wide
+        half = a.dtype.isnative and (a.dtype.type is np.float16 or is_bfloat16(a.dtype))
+        if half and dtype == FLOAT32 and a.ndim == 2 and a.size > 0:
+            if a.strides[1] == 2:
+                wide = np.empty(a.shape, dtype)
+                _core.widen(a, wide)
+                return wide
+            if a.strides[0] == 2:
+                return convert(a.T, dtype).T
         with np.errstate(all="ignore"):
             return a.astype(dtype)
     flags = a.flags

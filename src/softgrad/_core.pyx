@@ -210,10 +210,26 @@ def widen(a, float[:, ::1] out):
     """out = a, a matrix of float16 or bfloat16 whose rows are contiguous. NumPy takes 10 ns a number."""
     cdef const uint16_t[:, :] halves = a.view(uint16)
     cdef const sg_half *half = isa.f16 if a.dtype.char == "e" else isa.bf16
+    cdef sg_fpmode mode
     cdef ptrdiff_t i
     with nogil:
+        mode = sg_fpmode_enter()
         for i in range(halves.shape[0]):
             half.widen(&halves[i, 0], halves.shape[1], &out[i, 0])
+        sg_fpmode_leave(mode)
+
+
+def narrow_half(const float[:, ::1] a, out):
+    """out = a, rounded, a matrix of float16 or bfloat16 whose rows are contiguous."""
+    cdef uint16_t[:, :] halves = out.view(uint16)
+    cdef const sg_half *half = isa.f16 if out.dtype.char == "e" else isa.bf16
+    cdef sg_fpmode mode
+    cdef ptrdiff_t i
+    with nogil:
+        mode = sg_fpmode_enter()
+        for i in range(halves.shape[0]):
+            half.narrow(&a[i, 0], halves.shape[1], &halves[i, 0])
+        sg_fpmode_leave(mode)
 
 
 def softmax(x, out, double temperature):

@@ -230,12 +230,14 @@ class _Layer:
                 logits = np.empty((step, classes), self.dtype)
                 for block in self._blocks_of_dw():
                     dw = None if self.dw is None else self.dw[block]
-                    added = np.zeros(dw.shape, self.dtype) if dw is not None and self.half else dw
+                    added: Any = dw
+                    if dw is not None and self.half:
+                        added = np.zeros(dw.shape, self.dtype)
                     self.dw_begun = False
                     for begin in range(0, request.rows, step):
                         self._chunk(slice(begin, begin + step), logits, norm, loss, block, added)
                     if dw is not None and self.half:
-                        dw[...] = added
+                        _core.narrow_half(added, dw)
             db = None if self.db is None else self.db.astype(self.given, copy=False)
         return request.reduce(loss, norm), (self.dx, self.dw, db)
 

@@ -56,7 +56,9 @@ def column_sums(a: Array) -> Array:
 
 
 def _block(a: Array, fits: bool, dtype: np.dtype[Any]) -> Array:
-    return a if fits else np.ascontiguousarray(convert(a, dtype))
+    if not fits:
+        a = convert(a, dtype)
+    return a if _fits_blas(a, dtype) else np.ascontiguousarray(a)
 
 
 def _fits_blas(a: Array, dtype: np.dtype[Any]) -> bool:
