@@ -60,17 +60,17 @@ def floating_dtype(function: str, name: str, dtype: np.dtype[Any]) -> np.dtype[A
 def convert(a: Array, dtype: np.dtype[Any]) -> Array:
     """`a` as a plain, aligned array of native `dtype`; `a` itself where it is one."""
     if a.dtype != dtype:
-        if (
-            a.itemsize == 2
-            and dtype == FLOAT32
-            and a.ndim == 2
-            and a.strides[1] == 2
-            and a.size > 0
-        ):
-            wide = np.empty(a.shape, dtype)
-            _core.widen(a, wide)
-            return wide
-        with np.errstate(all="ignore"):
+        with _core.DefaultMode(), np.errstate(all="ignore"):
+            if (
+                a.itemsize == 2
+                and dtype == FLOAT32
+                and a.ndim == 2
+                and a.strides[1] == 2
+                and a.size > 0
+            ):
+                wide = np.empty(a.shape, dtype)
+                _core.widen(a, wide)
+                return wide
             return a.astype(dtype)
     flags = a.flags
     if flags.aligned and (flags.forc or all(step % dtype.itemsize == 0 for step in a.strides)):

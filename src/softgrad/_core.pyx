@@ -14,6 +14,15 @@ from softgrad._kernels cimport (
     sg_get_num_threads, sg_half, sg_isa, sg_isa_best, sg_isa_find, sg_isa_list, sg_isa_portable_is_fused,
     sg_kernel, sg_kernels, sg_run, sg_set_num_threads, sg_sum, sg_threading_layer)
 
+
+cdef extern from "<fenv.h>" nogil:
+    ctypedef struct fenv_t:
+        pass
+
+    int fegetenv(fenv_t *env)
+    int fesetenv(const fenv_t *env)
+
+
 # Arrays come as (outer, n, inner), any strides; row r is [r // inner, :, r % inner]; none is empty. They are float64, or
 # of float32, float16 and bfloat16, which compute in float32.
 ctypedef fused real:
@@ -79,6 +88,20 @@ def set_num_threads(int n):
 def get_num_threads():
     """The number of threads that a call may use."""
     return sg_get_num_threads()
+
+
+cdef class DefaultMode:
+    """With it NumPy, too, rounds to nearest and flushes nothing to zero; then the mode of before, and its flags, are back."""
+    cdef sg_fpmode mode
+    cdef fenv_t env  # NumPy raises some flags by feraiseexcept, which on x86-64 does it in the x87 unit
+
+    def __enter__(self):
+        fegetenv(&self.env)
+        self.mode = sg_fpmode_enter()
+
+    def __exit__(self, *error):
+        fesetenv(&self.env)
+        sg_fpmode_leave(self.mode)
 
 
 # ---- What every call needs -----------------------------------------------------------------------
