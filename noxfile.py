@@ -40,9 +40,10 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("codespell", f"--ignore-words-list={SPELLINGS}")
     session.run("mypy")
-    session.run("cython-lint", "src")
+    session.run("cython-lint", "src", "tests/native")
     c_files = sorted(str(path) for path in ROOT.glob("[ct]*/**/*.[ch]"))
     c_files += map(str, ROOT.glob("benchmarks/*.c"))
+    c_files.append(str(ROOT / "src" / "softgrad" / "include" / "softgrad_python.h"))
     session.run("clang-format", "--dry-run", "--Werror", *c_files)
     session.run("zizmor", "--offline", ".github")
 

@@ -117,6 +117,7 @@ static int team_for(const sg_call *c, size_t itemsize) {
 
 int sg_run(sg_kernel *kernel, const sg_call *given, size_t itemsize) {
     sg_call with_team = *given;
+    with_team.team = NULL;
     const sg_call *call = &with_team;
     const ptrdiff_t rows = call->outer * call->inner,
                     row_work = call->row_work > 0 ? call->row_work : call->n;

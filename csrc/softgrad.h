@@ -1,11 +1,22 @@
 /* softgrad.h - the contract of the C core: the call that every kernel takes, the kernel tables, the
- * instruction sets and the parallel run. Knows nothing of Python. */
+ * instruction sets, the parallel run, and the table of functions for other native code (sg_api).
+ * Knows nothing of Python.
+ *
+ * Nothing here checks its arguments. The caller sees to it that
+ * - a call starts as sg_call_of() gives it, n >= 1; without rows (outer or inner 0) nothing is done;
+ * - arrays are aligned to their elements and hold what the call's shape says; strides count elements, and may be zero or
+ *   negative in what is read; no two entries of what is written share memory;
+ * - what is written overlaps nothing that is read or written beside it, with one exception: `out` may be `x`, or `g` of the
+ *   three products, itself, that is with the same data, strides and type, where their shapes agree (not in the Jacobians and logsumexp);
+ * - labels were checked, by sg_find_bad_label: others give a result without meaning, though no access out of bounds;
+ * - options are within the ranges that stand beside them. */
 #ifndef SOFTGRAD_H
 #define SOFTGRAD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* How a 16-bit type is brought to float and back (to nearest, ties to even), n numbers one behind the other. */
 typedef struct sg_half {
@@ -30,7 +41,7 @@ typedef struct sg_team {
 } sg_team;
 
 /* What is asked of a kernel: the arrays, their common shape, the options. Row r = o * inner + i is
- * the class vector x[o, :, i]; there are outer * inner rows. Unused members are zero.
+ * the class vector x[o, :, i]; there are outer * inner rows. Unused members are as in sg_call_of().
  * `real` is the computing type, float or double, of the table that the kernel is taken from. Arrays of 16-bit types are
  * brought to it, and back, by sg_run (half.c); only the Jacobians narrow their results themselves. */
 typedef struct sg_call {
@@ -43,7 +54,7 @@ typedef struct sg_call {
                       Jacobians: J[o, i, b, j] of row (o, b); `axis` is the stride of i, and j has stride 1 */
     sg_array hess; /* real: diagonal of the Hessian, shape (outer, n, inner) */
 
-    ptrdiff_t row_work; /* elements that a row reads or writes, for sharing out; 0: n */
+    ptrdiff_t row_work; /* what a row writes, for sharing out: n * n in the Jacobians, else 0 for n */
 
     double temperature; /* T > 0 in the computing type: the logits are x / T, rounded; 1 for none */
 
@@ -60,11 +71,22 @@ typedef struct sg_call {
     const sg_team *team; /* set by sg_run; NULL for none */
 } sg_call;
 
+/* A call of that shape without arrays or options. */
+static inline sg_call sg_call_of(ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner) {
+    sg_call call;
+    memset(&call, 0, sizeof call);
+    call.outer = outer;
+    call.n = n;
+    call.inner = inner;
+    call.temperature = call.norm[0] = 1;
+    return call;
+}
+
 /* A kernel does rows [begin, end). It never allocates, never fails, and touches no other row.
  * `scratch` is at least sg_scratch_bytes() long and aligned to 64 bytes. */
 typedef void sg_kernel(const sg_call *call, ptrdiff_t begin, ptrdiff_t end, void *scratch);
 
-/* The kernels of one computing type. */
+/* The kernels of one computing type; sg_run calls them. */
 typedef struct sg_kernels {
     sg_kernel *softmax;     /* out = exp(x) / sum exp(x) */
     sg_kernel *log_softmax; /* out = x - log sum exp(x) */
@@ -119,5 +141,33 @@ int sg_run(sg_kernel *kernel, const sg_call *call, size_t itemsize);
 void sg_set_num_threads(int n);
 int sg_get_num_threads(void);
 const char *sg_threading_layer(void); /* "openmp", "gcd" or "serial" */
+
+/* The functions above belong to code that csrc/ is linked with. Other native code has those of the loaded softgrad from the
+ * Python capsule of this name: softgrad_python.h gets it. They need no GIL, and several threads may call them at once; results
+ * have the bits of the Python functions, whatever the caller's rounding mode.
+ * The name changes with the layout or meaning of what is here. SG_CAPSULE_MINOR counts what is added at the end of sg_api,
+ * sg_isa, sg_kernels and sg_half, which callers only point to; sg_array and sg_call, which are theirs, stay as they are. */
+#define SG_CAPSULE "softgrad._core._C_API_1"
+#define SG_CAPSULE_MINOR 0
+
+typedef struct sg_api {
+    int minor; /* SG_CAPSULE_MINOR of the loaded softgrad */
+    size_t call_size; /* its sizeof(sg_call) */
+
+    const sg_isa *(*isa)(void); /* the instruction set in use */
+
+    /* sg_run and so on. */
+    int (*run)(sg_kernel *kernel, const sg_call *call, size_t itemsize);
+    ptrdiff_t (*find_bad_label)(const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index);
+    void (*sum)(const double *values, ptrdiff_t n, double total[2]);
+    void (*set_num_threads)(int n);
+    int (*get_num_threads)(void);
+
+    /* What reduction="mean" divides by, for `norm`; NaN where that is 0. `kernels` are those of the computing type; of the call
+     * it reads the shape, labels, ignore_index and weights. */
+    void (*total_weight)(const sg_kernels *kernels, const sg_call *call, double total[2]);
+    /* The reduced loss: *out = (the sum of n losses) / (norm[0] + norm[1]), a float or a double, as `itemsize` says. */
+    void (*reduce)(const double *loss, ptrdiff_t n, const double norm[2], void *out, size_t itemsize);
+} sg_api;
 
 #endif

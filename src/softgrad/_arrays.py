@@ -68,7 +68,7 @@ def convert(a: Array, dtype: np.dtype[Any]) -> Array:
                 return wide
             if a.strides[0] == 2:
                 return convert(a.T, dtype).T
-        with np.errstate(all="ignore"):
+        with _core.DefaultMode(), np.errstate(all="ignore"):
             return a.astype(dtype)
     flags = a.flags
     if flags.aligned and (flags.forc or all(step % dtype.itemsize == 0 for step in a.strides)):

@@ -4,15 +4,32 @@ import os
 
 from numpy import uint16
 
+from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport NAN, fma, isfinite
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint16_t
-from libc.string cimport memset
 
 from softgrad._kernels cimport (
-    sg_array, sg_call, sg_find_bad_label, sg_fpmode, sg_fpmode_enter, sg_fpmode_leave,
-    sg_get_num_threads, sg_half, sg_isa, sg_isa_best, sg_isa_find, sg_isa_list, sg_isa_portable_is_fused,
-    sg_kernel, sg_kernels, sg_run, sg_set_num_threads, sg_sum, sg_threading_layer)
+    SG_CAPSULE, SG_CAPSULE_MINOR, sg_api, sg_array, sg_call, sg_call_of, sg_find_bad_label, sg_get_num_threads, sg_half,
+    sg_isa, sg_isa_best, sg_isa_find, sg_isa_list, sg_isa_portable_is_fused, sg_kernel, sg_kernels, sg_run,
+    sg_set_num_threads, sg_sum, sg_threading_layer)
+
+
+cdef extern from "fpmode.h" nogil:
+    ctypedef struct sg_fpmode:
+        pass
+
+    sg_fpmode sg_fpmode_enter()
+    void sg_fpmode_leave(sg_fpmode saved)
+
+
+cdef extern from "<fenv.h>" nogil:
+    ctypedef struct fenv_t:
+        pass
+
+    int fegetenv(fenv_t *env)
+    int fesetenv(const fenv_t *env)
+
 
 # Arrays come as (outer, n, inner), any strides; row r is [r // inner, :, r % inner]; none is empty. They are float64, or
 # of float32, float16 and bfloat16, which compute in float32.
@@ -81,14 +98,21 @@ def get_num_threads():
     return sg_get_num_threads()
 
 
+cdef class DefaultMode:
+    """With it NumPy, too, rounds to nearest and flushes nothing to zero; then the mode of before, and its flags, are back."""
+    cdef sg_fpmode mode
+    cdef fenv_t env  # NumPy raises some flags by feraiseexcept, which on x86-64 does it in the x87 unit
+
+    def __enter__(self):
+        fegetenv(&self.env)
+        self.mode = sg_fpmode_enter()
+
+    def __exit__(self, *error):
+        fesetenv(&self.env)
+        sg_fpmode_leave(self.mode)
+
+
 # ---- What every call needs -----------------------------------------------------------------------
-
-cdef sg_call blank() noexcept nogil:
-    cdef sg_call call
-    memset(&call, 0, sizeof(call))
-    call.temperature = call.norm[0] = 1.0
-    return call
-
 
 cdef int run(sg_kernel *kernel, const sg_call *call, size_t itemsize) except -1:
     cdef int status
@@ -190,8 +214,9 @@ cdef sg_array array(object a) except *:
 
 
 cdef sg_call describe(object x) except *:
-    cdef sg_call call = blank()
-    call.outer, call.n, call.inner = x.shape
+    cdef ptrdiff_t outer, n, inner
+    outer, n, inner = x.shape
+    cdef sg_call call = sg_call_of(outer, n, inner)
     call.x = array(x)
     return call
 
@@ -344,9 +369,8 @@ def total_weight(
 ):
     """What reduction="mean" divides by, as two floats to add: nan where that is 0. `like` gives
     the computing type and n; `labels` may be None."""
-    cdef sg_call call = blank()
+    cdef sg_call call = sg_call_of(rows, like.shape[1], 1)
     cdef double total[2]
-    call.outer, call.n, call.inner = rows, like.shape[1], 1
     call.ignore_index = ignore_index
     if labels is not None:
         call.labels = &labels[0]
@@ -373,6 +397,21 @@ def narrow(const double[::1] values, real[::1] out):
     """out = values, rounded. NumPy would warn of an overflow, and round in the caller's mode."""
     if values.shape[0] > 0:
         narrow_into(&values[0], values.shape[0], &out[0], sizeof(real))
+
+
+# ---- For other native code -----------------------------------------------------------------------
+
+cdef const sg_isa *isa_in_use() noexcept nogil:
+    return isa
+
+
+cdef sg_api api
+api.minor, api.call_size = SG_CAPSULE_MINOR, sizeof(sg_call)
+api.isa = isa_in_use
+api.run, api.find_bad_label, api.sum = sg_run, sg_find_bad_label, sg_sum
+api.set_num_threads, api.get_num_threads = sg_set_num_threads, sg_get_num_threads
+api.total_weight, api.reduce = divisor, reduce_into
+_C_API_1 = PyCapsule_New(&api, SG_CAPSULE, NULL)  # the last part of SG_CAPSULE
 
 
 include "_plain.pxi"

@@ -1,4 +1,4 @@
-# _kernels.pxd - csrc/softgrad.h and fpmode.h as Cython sees them; what each name means is said there.
+# _kernels.pxd - csrc/softgrad.h as Cython sees it; what each name means is said there.
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint16_t
 
@@ -25,6 +25,8 @@ cdef extern from "softgrad.h" nogil:
         double label_smoothing, z_loss
         double norm[2]
         double *loss
+
+    sg_call sg_call_of(ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)
 
     ctypedef void sg_kernel(
         const sg_call *call, ptrdiff_t begin, ptrdiff_t end, void *scratch) noexcept nogil
@@ -64,10 +66,20 @@ cdef extern from "softgrad.h" nogil:
     int sg_get_num_threads()
     const char *sg_threading_layer()
 
+    const char *SG_CAPSULE
+    int SG_CAPSULE_MINOR
 
-cdef extern from "fpmode.h" nogil:
-    ctypedef struct sg_fpmode:
-        pass
-
-    sg_fpmode sg_fpmode_enter()
-    void sg_fpmode_leave(sg_fpmode saved)
+    ctypedef struct sg_api:
+        int minor
+        size_t call_size
+        const sg_isa *(*isa)() noexcept nogil
+        int (*run)(sg_kernel *kernel, const sg_call *call, size_t itemsize) noexcept nogil
+        ptrdiff_t (*find_bad_label)(
+            const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index) noexcept nogil
+        void (*sum)(const double *values, ptrdiff_t n, double *total) noexcept nogil
+        void (*set_num_threads)(int n) noexcept nogil
+        int (*get_num_threads)() noexcept nogil
+        void (*total_weight)(
+            const sg_kernels *kernels, const sg_call *call, double *total) noexcept nogil
+        void (*reduce)(
+            const double *loss, ptrdiff_t n, const double *norm, void *out, size_t itemsize) noexcept nogil

@@ -225,7 +225,7 @@ class _Layer:
                 wide = classes * 8 <= BLOCK_BYTES
                 self.db = np.zeros(classes, np.float64 if wide else self.dtype)
         step = min(self.step, request.rows)
-        with np.errstate(all="ignore"):
+        with _core.DefaultMode(), np.errstate(all="ignore"):
             if classes > 0 and step > 0:
                 logits = np.empty((step, classes), self.dtype)
                 for block in self._blocks_of_dw():

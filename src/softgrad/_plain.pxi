@@ -106,9 +106,8 @@ cdef sg_array rows_of(const Py_buffer *a) noexcept:
 
 
 cdef sg_call describe_rows(const Py_buffer *x) noexcept:
-    cdef sg_call call = blank()
-    call.n, call.inner = x.shape[x.ndim - 1], 1
-    call.outer = x.len // x.itemsize // call.n
+    cdef ptrdiff_t n = x.shape[x.ndim - 1]
+    cdef sg_call call = sg_call_of(x.len // x.itemsize // n, n, 1)
     call.x = rows_of(x)
     return call
 

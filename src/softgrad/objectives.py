@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from softgrad import _core
 from softgrad._arrays import Array
 from softgrad._cross_entropy import cross_entropy_grad_hess
 
@@ -132,11 +133,12 @@ class SoftmaxObjective:
             label_smoothing=self.label_smoothing,
             reduction="sum",
         )
-        if self.hessian == "xgboost":
-            hess *= 2.0
-            np.maximum(hess, FLOOR, out=hess)
-        elif self.hessian == "lightgbm":
-            hess *= classes / (classes - 1)
+        with _core.DefaultMode():
+            if self.hessian == "xgboost":
+                hess *= 2.0
+                np.maximum(hess, FLOOR, out=hess)
+            elif self.hessian == "lightgbm":
+                hess *= classes / (classes - 1)
         return grad, hess
 
 
