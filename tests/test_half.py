@@ -89,6 +89,15 @@ def test_a_half_and_a_float32_give_float32(half, name):
     assert_same_bits(getattr(sg, name)(y.astype(np.float32), g), expected)
 
 
+@pytest.mark.parametrize("kind", ["int16", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_bfloat16_and_wide_integers_give_float64(name, kind):
+    y, g = arguments(name, HALVES["bfloat16"])
+    g = np.abs(g).astype(kind)
+    expected = getattr(sg, name)(y.astype(np.float64), g.astype(np.float64))
+    assert_same_bits(getattr(sg, name)(y, g), expected)
+
+
 @pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2", "int4"])
 @pytest.mark.parametrize("name", ["softmax", "cross_entropy", "softmax_vjp"])
 def test_other_types_of_ml_dtypes_are_not_supported(name, kind):

@@ -84,6 +84,20 @@ def test_gradient_and_hessian(dtype, hessian, weighted, options, problem):
     assert_close(hess, h)
 
 
+def test_the_error_state_of_numpy_changes_nothing():
+    scores = np.array([[0, -103.0, -50, 3], [0, 1, 2, -95]], np.float32)
+    for hessian in HESSIANS:
+        expected = SoftmaxObjective(hessian)([0, 3], scores)
+        with np.errstate(all="raise"):
+            assert_array_equal(SoftmaxObjective(hessian)([0, 3], scores), expected)
+
+
+@pytest.mark.parametrize("label", [1e300, 2.0**63, 3.0, -1.0, np.uint64(2**64 - 1)])
+def test_whole_labels_out_of_range(label):
+    with raises(IndexError, "SoftmaxObjective", r"\[0, 3\)"):
+        SoftmaxObjective("exact")(np.array([label]), np.zeros((1, 3)))
+
+
 def test_hessian_of_xgboost_is_at_least_its_floor():
     scores = np.array([[60.0, 0.0, 0.0], [0.0, 0.0, 0.0]], np.float32)
     _, hess = SoftmaxObjective("xgboost")([0, 1], scores, [1.0, 0.0])

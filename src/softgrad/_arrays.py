@@ -100,7 +100,12 @@ def common_dtype(function: str, **arrays: Array) -> np.dtype[Any]:
         raise TypeError(
             f"{function}: expected one half precision in {names}, got float16 and bfloat16"
         )
-    common = np.result_type(*(a.dtype for a in arrays.values()))
+    try:
+        common = np.result_type(*(a.dtype for a in arrays.values()))
+    except (
+        TypeError
+    ):  # ml_dtypes knows none of bfloat16 and the wider integers: of what these are taken as
+        common = np.result_type(*found)
     return floating_dtype(function, names, common)
 
 

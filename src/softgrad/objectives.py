@@ -133,7 +133,7 @@ class SoftmaxObjective:
             label_smoothing=self.label_smoothing,
             reduction="sum",
         )
-        with _core.DefaultMode():
+        with _core.DefaultMode(), np.errstate(all="ignore"):
             if self.hessian == "xgboost":
                 hess *= 2.0
                 np.maximum(hess, FLOOR, out=hess)
@@ -154,7 +154,8 @@ def _as_labels(labels: Any, rows: int, classes: int) -> Array:
     bad = (whole != a) | (whole < 0) | (whole >= classes)
     if bad.any():
         i = int(bad.argmax())
-        error = IndexError if whole[i] == a[i] else ValueError
+        integral = a.dtype.kind != "f" or float(a[i]).is_integer()
+        error = IndexError if integral else ValueError
         raise error(
             f"{FUNCTION}: expected labels to be whole numbers in [0, {classes}), "
             f"got labels[{i}] = {a[i]}"
