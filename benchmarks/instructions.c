@@ -51,12 +51,12 @@ int main(int argc, char **argv) {
 
     sg_call call = {
         .outer = rows, .n = n, .inner = 1, .temperature = 1, .norm = {(double)rows, 0}, .ignore_index = -100};
-    call.x = (sg_array){numbers(count, size, products ? 2.0 / (double)n : 10.0, products), n, 1, 1};
-    call.g = (sg_array){products ? numbers(count, size, 1, false) : NULL, n, 1, 1};
+    call.x = (sg_array){numbers(count, size, products ? 2.0 / (double)n : 10.0, products), n, 1, 1, NULL};
+    call.g = (sg_array){products ? numbers(count, size, 1, false) : NULL, n, 1, 1, NULL};
     void *out = memory(count * size * (jacobian ? (size_t)n : 1));
-    call.out = jacobian  ? (sg_array){out, n * n, n, n}
-               : reduces ? (sg_array){out, 1, 0, 1}
-                         : (sg_array){out, n, 1, 1};
+    call.out = jacobian  ? (sg_array){out, n * n, n, n, NULL}
+               : reduces ? (sg_array){out, 1, 0, 1, NULL}
+                         : (sg_array){out, n, 1, 1, NULL};
     sg_kernel *kernel = products   ? table->softmax_vjp
                         : jacobian ? table->softmax_jacobian
                         : reduces  ? table->logsumexp

@@ -28,8 +28,7 @@ typedef struct sg_half {
 typedef struct sg_array {
     void *data; /* element (0, 0, 0); NULL: absent */
     ptrdiff_t outer, axis, inner;
-    const sg_half
-        *half; /* the array's own type, 16 bits wide, where the computing type is float; NULL: that */
+    const sg_half *half; /* the type of its elements where that has 16 bits; NULL: the computing type */
 } sg_array;
 
 /* Threads that share out the blocks of a single long row, for the kernels that can: run(tasks, task, context) does
