@@ -1,7 +1,6 @@
 /* half.c - calls with float16 or bfloat16 arrays. A chunk of rows is brought to float in the scratch, where it stays in
  * the cache; the float kernel runs on it; its results are rounded back. So there is no kernel for 16-bit types, and no
- * float copy of an array: (300, 1000) softmax takes 1.2 times as long as in float (tried at its cheapest, conversion within the
- * kernels would save half of that, for three times the kernels). */
+ * float copy of an array: softmax of (300, 1000) takes 1.13 times as long as in float (float16, AVX-512), 138 us beside 122. */
 #include "half.h"
 
 #include "kernel/block.h"
