@@ -187,9 +187,10 @@ SG_INLINE mf64 mf32_high(mf32 m) { return (mf64)(m >> 8); }
 SG_INLINE vf32 vf32_load_f16(const uint16_t *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
+/* with a mask of ones: the form without is a macro at -O0, in which GCC 12 converts -1 to a mask, with a warning */
 SG_INLINE void vf32_store_f16(uint16_t *p, vf32 a) {
     _mm256_storeu_si256((__m256i *)(void *)p,
-                        _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+                        _mm512_maskz_cvtps_ph(0xffff, a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 SG_INLINE vf32 vf32_load_bf16(const uint16_t *p) {
     __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
