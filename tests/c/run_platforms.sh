@@ -13,11 +13,11 @@ export WINEPREFIX="$work/wine" WINEDEBUG=-all
 
 # compile COMPILER FILE...
 compile() {
-    compiler=$1
-    echo "== $compiler"
+    command=$1
+    echo "== $command"
     shift
     rm -f "$work"/*.o
-    printf '%s\n' "$@" | xargs -P 2 -I {} sh -c "$compiler $flags -c {} -o $work/\$(basename {} .c).o"
+    printf '%s\n' "$@" | xargs -P 2 -I {} sh -c "$command $flags -c {} -o $work/\$(basename {} .c).o"
 }
 
 # compare COMPILER [EMULATOR]: links, runs and compares; links only, where EMULATOR is "none".
@@ -27,7 +27,7 @@ compare() {
     $1 "$work"/*.o -o "$work/golden.exe" -lm -lpthread
     if [ "${2:-}" != none ]; then
         ${2:-} "$work/golden.exe" | tr -d '\r' >"$work/bits.txt"
-        diff tests/c/golden_bits.txt "$work/bits.txt"
+        cmp tests/c/golden_bits.txt "$work/bits.txt"
         echo "$(wc -l <"$work/bits.txt") passed, 0 failed"
     fi
 }
