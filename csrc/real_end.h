@@ -10,6 +10,7 @@
 #undef REAL_BIAS
 #undef LOWEST_ANCHOR
 #undef HEADROOM
+#undef REAL_TO_ONE
 #undef REAL_MAGIC
 #undef REAL_FAR
 #undef REAL_INF

@@ -250,6 +250,16 @@ def test_zero_times_infinity_is_zero(isa, dtype):
     assert grad[0, 1] == -1
 
 
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.25}], ids=str)
+def test_a_row_of_weight_zero_counts_nothing(isa, dtype, options):
+    """An infinite logit makes z_loss infinite, and 0 * inf = 0 again."""
+    logits = np.array([[np.inf, 1, 0], [2, 1, 0]], dtype)
+    options = {"z_loss": 0.5, "sample_weight": [0, 1], "reduction": "sum"} | options
+    loss, grad, _ = check(logits, [1, 1], **options)
+    assert np.isfinite(loss)
+    assert_array_equal(grad[0], np.zeros(3))
+
+
 def test_a_row_of_weight_zero_is_read(isa, dtype):
     """Only ignored rows go unread."""
     logits = np.array([[0, np.nan], [1, 2]], dtype)
@@ -263,6 +273,22 @@ def test_a_row_of_weight_zero_is_read(isa, dtype):
 @pytest.mark.parametrize("smoothing", [0, 0.0, 1, 1.0, np.float32(0.5)])
 def test_label_smoothing_at_its_ends(dtype, smoothing, rng):
     check(*problem("labels", rng, (7, 5), dtype), label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("scale", [1, 1e-30, 1e25], ids=ids("scale"))
+@pytest.mark.parametrize("n", [3, 40, 300], ids=ids("n"))
+def test_one_hot_rows_of_any_mass_do_not_cancel(isa, dtype, n, scale, rng):
+    """A - a_k is exactly 0, however class weights, sample weights and the target itself round."""
+    logits = rng.normal(0, 1, (5, n)).astype(dtype)
+    labels = rng.integers(0, n, 5)
+    logits[np.arange(5), labels] = 40
+    weight, sample = rng.uniform(0.1, 1, n).astype(dtype), rng.uniform(0.1, 1, 5).astype(dtype)
+    targets = (scale * np.eye(n)[labels]).astype(dtype)
+    for reduction in ("none", "mean"):
+        options = {"weight": weight, "sample_weight": sample, "reduction": reduction}
+        grad = sg.cross_entropy_grad(logits, targets, **options)
+        expected = reference.cross_entropy_grad(logits, targets, **options)
+        assert_close(grad, expected, ulps=4)
 
 
 def test_targets_need_not_sum_to_one(isa, dtype, rng):

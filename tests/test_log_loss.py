@@ -135,6 +135,15 @@ def test_mean_of_nothing_is_nan(dtype):
 
 
 @by_kind
+@pytest.mark.parametrize("sample_weight", [[0, 0], [1, -1]], ids=str)
+def test_weights_that_sum_to_zero_give_nan(isa, dtype, kind, sample_weight, rng):
+    probs, targets = problem(kind, rng, (2, 20), dtype)
+    loss, grad = check(probs, targets, sample_weight=sample_weight)
+    assert np.isnan(loss)
+    assert np.isnan(grad).all()
+
+
+@by_kind
 def test_out_in_place(isa, dtype, kind, rng):
     probs, targets = problem(kind, rng, (7, 33), dtype)
     expected = sg.log_loss_value_and_grad(probs, targets)

@@ -135,6 +135,23 @@ def test_masked_entries_of_log_softmax(isa, dtype, n, rng):
     assert (sg.log_softmax_vjp(ly, other)[:, 0] != actual[:, 0]).all()
 
 
+@pytest.mark.parametrize("n", [5, 100], ids=ids("n"))
+@pytest.mark.parametrize("ly", [80, 700, 1e3, 1e6], ids=ids("ly"))
+def test_what_is_no_logarithm_of_a_probability(isa, dtype, n, ly, rng):
+    """exp(ly) may overflow: that is the row's own, whatever other rows hold."""
+    y, g = operands("log_softmax_vjp", rng, (9, n), dtype)
+    y[4] = ly
+    g[4] = rng.normal(0, np.finfo(dtype).tiny, n)
+    one = sg.log_softmax_vjp(y[4], g[4])
+    assert_same_bits(sg.log_softmax_vjp(y, g)[4], one)
+    if ly < np.log(np.finfo(dtype).max):
+        assert_close(
+            one,
+            reference.log_softmax_vjp(y[4], g[4]),
+            terms=magnitudes("log_softmax_vjp", y[4], g[4]),
+        )
+
+
 @pytest.mark.parametrize("n", [1, 5, 16, 64, 100], ids=ids("n"))
 def test_zero_probabilities_give_zero(isa, dtype, n, rng):
     g = rng.normal(0, 1, (2, n)).astype(dtype)

@@ -18,8 +18,7 @@ typedef struct {
     SG_ALIGN64 real counted[VL]; /* 0 where it is ignored, otherwise 1 */
     vreal label;                 /* rows in lanes of few classes: it as a real, -1 where it is ignored */
     int any, all, unweighted;
-    vreal sample; /* sample_weight */
-    wide row;     /* the coefficient of z_loss and of the label: sample_weight, times weight[label] */
+    vreal sample, own; /* sample_weight, weight[label]; or 1 */
 } FN(targets);
 
 /* Written lane by lane, so to be read as vectors some time later: a load that needs several stores waits for them. */
@@ -104,13 +103,18 @@ SG_INLINE void FN(targets_of)(int layout, int by_vector, const FN(tile) *t, FN(t
         y->any = y->all = 1;
     }
     y->sample = c->sample_weight ? FN(get_rows)(layout, t, c->sample_weight) : vset1(1);
-    y->row = FN(wide_of)(y->sample);
-    y->unweighted = !c->sample_weight && !(c->labels && c->weight);
+    y->own = vset1(1);
     if (c->labels && c->weight) {
         real weight[VL];
         for (int l = 0; l < VL; l++) weight[l] = ((const real *)c->weight)[y->at[l]];
-        y->row = FN(wide_mul)(y->row, FN(wide_of)(vload(weight)));
+        y->own = vload(weight);
     }
+    y->unweighted = !c->sample_weight && !(c->labels && c->weight);
+}
+/* sample_weight is a factor of the whole row, so that it rounds no a_k: A - a_k is exactly 0 where a_k is all. */
+SG_INLINE wide FN(row_unit)(const FN(tile) *t, const FN(targets) *y) {
+    if (!t->call->sample_weight) return t->unit;
+    return FN(wide_div)(FN(wide_of)(y->sample), FN(divisor)(t->call));
 }
 
 /* One element a row: the logit at the label. In place it must be taken before the terms are. */
@@ -155,21 +159,24 @@ SG_INLINE void FN(put_loss)(const FN(tile) *t, const FN(targets) *y, wide loss) 
     FN(wide_store_rounded)(loss, t->call->loss + t->row, t->rows);
 }
 
-/* coefficient * loss, where 0 times inf is 0 */
-SG_BODY wide FN(weigh)(wide coefficient, wide loss) {
-    vmask nothing =
-        mand(veq(FN(wide_round)(coefficient), vset1(0)), veq(FN(wide_round)(loss), vset1(REAL_INF)));
-    return FN(wide_select)(nothing, FN(zero)(), FN(wide_mul)(coefficient, loss));
+/* coefficient * a, where 0 times an infinity is 0 */
+SG_BODY wide FN(weigh)(wide coefficient, wide a) {
+    const vreal r = FN(wide_round)(a), size = vmax(r, vsub(vset1(0), r));
+    vmask nothing = mand(veq(FN(wide_round)(coefficient), vset1(0)), veq(size, vset1(REAL_INF)));
+    return FN(wide_select)(nothing, FN(zero)(), FN(wide_mul)(coefficient, a));
 }
-/* z lse^2 */
-SG_NOINLINE wide FN(z_loss)(const sg_call *c, wide row, wide lse) {
-    if (c->z_loss == 0) return FN(zero)(); /* 0 inf */
-    return FN(wide_mul)(FN(wide_mul)(FN(wide_set1)(c->z_loss, 0), row), FN(wide_mul)(lse, lse));
+/* z lse^2 and 2 z lse, where 0 times an infinity is 0 again */
+SG_INLINE wide FN(z_weight)(const sg_call *c, const FN(targets) *y) {
+    const vreal weight = vselect(veq(y->sample, vset1(0)), y->sample, y->own);
+    return FN(wide_mul)(FN(wide_set1)(c->z_loss, 0), FN(wide_of)(weight));
 }
-/* 2 z lse */
-SG_NOINLINE wide FN(z_slope)(const sg_call *c, wide row, wide lse) {
+SG_NOINLINE wide FN(z_loss)(const sg_call *c, const FN(targets) *y, wide lse) {
     if (c->z_loss == 0) return FN(zero)();
-    return FN(wide_mul)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), row), lse);
+    return FN(weigh)(FN(z_weight)(c, y), FN(wide_mul)(lse, lse));
+}
+SG_NOINLINE wide FN(z_slope)(const sg_call *c, const FN(targets) *y, wide lse) {
+    if (c->z_loss == 0) return FN(zero)();
+    return FN(weigh)(FN(wide_twice)(FN(z_weight)(c, y)), lse);
 }
 /* The label's entry of the gradient, (top / sum) unit. A unit above 1 goes first: what is subnormal before it may be a
  * number of many digits after it. */
@@ -275,21 +282,24 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
     wide log = FN(log_ratio)(row->others, row->top);
     wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row->max), FN(wide_of)(target)), log);
     wide lse = FN(zero)();
-    if (!y->unweighted) loss = FN(weigh)(y->row, loss);
+    const wide own = FN(wide_of)(y->own);
+    if (!y->unweighted) loss = FN(weigh)(own, loss);
     if (c->z_loss != 0) {
         lse = FN(lse_of)(row, log);
-        loss = FN(wide_add)(loss, FN(z_loss)(c, y->row, lse));
+        loss = FN(wide_add)(loss, FN(z_loss)(c, y, lse));
     }
+    if (c->sample_weight) loss = FN(weigh)(FN(wide_of)(y->sample), loss);
     FN(put_loss)(t, y, loss);
     if (!grad) return;
 
-    const wide sum = FN(wide_add)(row->others, row->top), inverse = FN(inverse)(sum), unit = t->unit;
+    const wide sum = FN(wide_add)(row->others, row->top), inverse = FN(inverse)(sum),
+               unit = FN(row_unit)(t, y);
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
     wide e = FN(wide_term)(target, FN(limits_of)(row->max));
     wide rest = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub)(sum, e));
-    wide slope = y->row, top = FN(wide_sub)(FN(zero)(), y->unweighted ? rest : FN(wide_mul)(y->row, rest));
+    wide slope = own, top = FN(wide_sub)(FN(zero)(), y->unweighted ? rest : FN(wide_mul)(own, rest));
     if (c->z_loss != 0) {
-        const wide z = FN(z_slope)(c, y->row, lse);
+        const wide z = FN(z_slope)(c, y, lse);
         slope = FN(wide_add)(slope, z);
         top = FN(wide_add)(top, FN(wide_mul)(z, e));
     }
@@ -423,35 +433,33 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
         FN(weigh_row)(layout, t, &weights, x, row.max, &distance, &weight);
     }
     const vreal target = FN(target_of)(LAYOUT_ACROSS, t, at_label, row.offset);
-    wide sample = FN(wide_of)(y.sample), label = FN(zero)();
-    wide log = FN(log_ratio)(row.others, row.top), lse = FN(lse_of)(&row, log);
-    wide mass = FN(wide_mul)(sample, weight);
-    wide loss = FN(wide_add)(FN(weigh)(sample, distance), FN(wide_mul)(mass, log));
+    const wide log = FN(log_ratio)(row.others, row.top), lse = FN(lse_of)(&row, log);
+    wide loss = FN(wide_add)(distance, FN(wide_mul)(weight, log)), label = FN(zero)();
     if (c->labels) {
-        label = FN(wide_mul)(FN(wide_of)(weights.p), y.row);
+        label = FN(wide_mul)(FN(wide_of)(weights.p), FN(wide_of)(y.own));
         wide d = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
         loss = FN(wide_add)(loss, FN(weigh)(label, d));
     }
-    FN(put_loss)(t, &y, FN(wide_add)(loss, FN(z_loss)(c, y.row, lse)));
+    loss = FN(wide_add)(loss, FN(z_loss)(c, &y, lse));
+    FN(put_loss)(t, &y, FN(weigh)(FN(wide_of)(y.sample), loss));
     if (!grad) return 1;
 
-    const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum), divisor = FN(divisor)(c);
-    const wide unit = t->unit;
-    const wide z = FN(z_slope)(c, y.row, lse), A = FN(wide_add)(FN(wide_add)(mass, label), z);
-    const wide slope = FN(wide_div)(A, divisor), rest = FN(wide_div)(row.others, sum);
-    const wide rest_unit = FN(wide_mul)(rest, unit);
-    const vreal K = vset1(-HEADROOM), h = FN(wide_round)(unit);
+    const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum);
+    const wide unit = FN(row_unit)(t, &y);
+    const wide z = FN(z_slope)(c, &y, lse), A = FN(wide_add)(FN(wide_add)(weight, label), z);
+    const wide slope = FN(wide_mul)(A, unit), T = FN(wide_set1)(c->temperature, 0);
+    const wide rest_unit = FN(wide_mul)(FN(wide_div)(row.others, sum), unit);
+    const vreal K = vset1(-HEADROOM), to_one = vset1(REAL_TO_ONE), zero = vset1(0);
     const vreal A_hi = FN(wide_round)(A), A_lo = FN(wide_rest)(A, A_hi);
     const vreal rest_hi = FN(wide_round)(rest_unit), rest_lo = FN(wide_rest)(rest_unit, rest_hi);
     const FN(limits) limits = FN(limits_of)(row.max);
     const vreal e_top = FN(wide_round)(row.top);
     const FN(factor) to_grad = FN(factor_of)(FN(wide_mul)(slope, inverse), K);
-    const FN(factor) to_unit = FN(factor_of)(FN(wide_mul)(unit, inverse), K);
-    const FN(factor) to_s = FN(factor_of)(inverse, K);
-    const wide T = FN(wide_set1)(c->temperature, 0);
+    const FN(factor) to_s = FN(factor_of)(inverse, K), per_unit = FN(factor_of)(unit, zero);
+    /* at the maximum, of e 2^-HEADROOM: the other factor, A - a, may be as large as a real can be */
+    const FN(factor) to_top = FN(factor_of)(FN(wide_mul)(unit, inverse), zero);
     const FN(factor) to_hess = FN(factor_of)(FN(wide_div)(FN(wide_mul)(slope, inverse), T), K);
-    const wide z2_wide =
-        FN(wide_div)(FN(wide_mul)(FN(wide_set1)(2 * c->z_loss, 0), y.row), FN(wide_mul)(divisor, T));
+    const wide z2_wide = FN(wide_div)(FN(wide_mul)(FN(wide_twice)(FN(z_weight)(c, &y)), unit), T);
     const vreal z2 = FN(wide_round)(z2_wide);
     /* the maximum's own curvature, whole: slope s (others / sum) / T + 2 z s^2 */
     const wide s_top = FN(wide_div)(row.top, sum);
@@ -459,7 +467,7 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
         FN(wide_add)(FN(wide_div)(FN(wide_mul)(FN(wide_mul)(FN(wide_div)(slope, T), s_top), row.others), sum),
                      c->z_loss == 0 ? FN(zero)() : FN(wide_mul)(z2_wide, FN(wide_mul)(s_top, s_top))));
     SG_EACH(layout, t->n, 4, {
-        vreal a = vmul(FN(weight_at)(layout, full, &weights, v, t->n), y.sample), e;
+        vreal a = FN(weight_at)(layout, full, &weights, v, t->n), e;
         if (keep) {
             e = FN(read)(layout, full, spare, v, t->n, 0);
         } else {
@@ -468,9 +476,10 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
             e = vfma(scale, frac, scale);
         }
         vmask at_top = veq(e, e_top);
-        vreal eg = vmul(e, to_grad.pre), eu = vmul(vmul(e, to_unit.pre), vadd(vsub(A_hi, a), A_lo));
-        vreal plain = vfma(eg, to_grad.hi, vfma(eg, to_grad.lo, vsub(vset1(0), vmul(a, h))));
-        vreal top = vfnma(a, rest_hi, vfnma(a, rest_lo, FN(times)(eu, to_unit)));
+        vreal eg = vmul(e, to_grad.pre), left = vmul(vmul(e, to_one), vadd(vsub(A_hi, a), A_lo));
+        vreal minus_a = vsub(zero, vmul(vmul(a, per_unit.pre), per_unit.hi));
+        vreal plain = vfma(eg, to_grad.hi, vfma(eg, to_grad.lo, minus_a));
+        vreal top = vfnma(a, rest_hi, vfnma(a, rest_lo, FN(times_any)(left, to_top)));
         /* with labels the one entry that cancels is the label's, below */
         FN(write)(layout, full, to, v, t->n, c->labels ? plain : vselect(at_top, top, plain));
         if (hess) {
@@ -485,13 +494,11 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
         }
     });
     if (c->labels) {
-        /* the label's entry, whole: (A - a_t) e_t - a_t others_t, a_t = label + own, A - a_t = mass - own + 2 z lse */
-        real own[VL];
-        for (int l = 0; l < VL; l++) own[l] = weights.weight ? weights.weight[y.at[l]] : 1;
+        /* the label's entry, whole: (A - a_t) e_t - a_t others_t, a_t = label + smooth, A - a_t = weight - smooth + 2 z lse */
         wide e = FN(wide_term)(target, limits);
         wide others = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-        wide smooth = FN(wide_of)(vmul(vmul(weights.q, vload(own)), y.sample));
-        wide a = FN(wide_add)(label, smooth), left = FN(wide_add)(FN(wide_sub)(mass, smooth), z);
+        wide smooth = FN(wide_of)(vmul(weights.q, y.own));
+        wide a = FN(wide_add)(label, smooth), left = FN(wide_add)(FN(wide_sub)(weight, smooth), z);
         wide entry_top = FN(wide_sub)(FN(wide_mul)(left, e), FN(wide_mul)(a, others));
         wide entry = FN(label_entry)(entry_top, inverse, unit);
         FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(entry));

@@ -1,6 +1,9 @@
 /* log_loss.h - cross-entropy of probabilities: loss -sum y_k log p_k, gradient -y_k / p_k. Nothing is clipped:
  * probability 0 at the label gives inf. Included once per dtype, no include guard. */
 
+/* A gradient that nothing adds to: 0, or NaN, which the norm is in the place of 0. */
+SG_INLINE real FN(nothing)(const sg_call *c) { return isnan(c->norm[0]) ? (real)NAN : 0; }
+
 /* Labels: one class of each row is read; VL rows at a time. */
 SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, ptrdiff_t end) {
     FN(tile) t = {.call = c, .n = c->n};
@@ -11,19 +14,21 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
         FN(targets_of)(LAYOUT_SHORT, 0, &t, &y);
         real p[VL];
         for (int l = 0; l < VL; l++) p[l] = FN(row_start)(&t, &c->x, l < t.rows ? l : 0)[y.at[l] * c->x.axis];
+        const wide row = FN(wide_mul)(FN(wide_of)(y.sample), FN(wide_of)(y.own));
         wide loss = FN(wide_sub)(FN(zero)(), FN(log)(vload(p)));
-        FN(put_loss)(&t, &y, FN(weigh)(y.row, loss));
+        FN(put_loss)(&t, &y, FN(weigh)(row, loss));
         if (!grad) continue;
-        wide g = FN(wide_div)(FN(wide_sub)(FN(zero)(), y.row),
-                              FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
-        g = FN(wide_select)(veq(FN(wide_round)(y.row), vset1(0)), FN(zero)(), g);
+        wide g =
+            FN(wide_div)(FN(wide_sub)(FN(zero)(), row), FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
+        g = FN(wide_select)(veq(FN(wide_round)(row), vset1(0)), FN(wide_of)(vset1(FN(nothing)(c))), g);
         real entry[VL];
         vstore(entry, vselect(FN(counts)(&y), FN(wide_round)(g), vset1(0)));
         for (int l = 0; l < t.rows; l++) {
             real *out = FN(row_start)(&t, &c->out, l);
-            if (c->out.axis == 1) memset(out, 0, (size_t)c->n * sizeof(real));
+            const real rest = y.counted[l] != 0 ? FN(nothing)(c) : 0;
+            if (c->out.axis == 1 && rest == 0) memset(out, 0, (size_t)c->n * sizeof(real));
             else
-                for (ptrdiff_t i = 0; i < c->n; i++) out[i * c->out.axis] = 0;
+                for (ptrdiff_t i = 0; i < c->n; i++) out[i * c->out.axis] = rest;
             out[y.at[l] * c->out.axis] = entry[l];
         }
     }
@@ -50,11 +55,12 @@ SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t)
     if (!grad) return 1;
     FN(view) to = FN(open_out)(layout, t, &c->out, buffer);
     const wide unit = FN(wide_div)(FN(wide_sub)(FN(zero)(), FN(wide_of)(y.sample)), FN(divisor)(c));
+    const vreal nothing = vset1(FN(nothing)(c));
     SG_EACH(layout, t->n, 4, {
         vreal a = FN(weight_at)(layout, full, &weights, v, t->n), b = FN(read)(layout, full, p, v, t->n, 1);
         wide g = FN(wide_div)(FN(wide_mul)(unit, FN(wide_of)(a)), FN(wide_of)(b));
         vmask none = mor(veq(a, zero), veq(y.sample, zero));
-        FN(write)(layout, full, to, v, t->n, vselect(none, zero, FN(wide_round)(g)));
+        FN(write)(layout, full, to, v, t->n, vselect(none, nothing, FN(wide_round)(g)));
     });
     FN(close_out)(layout, t, &c->out, to);
     return 1;

@@ -40,11 +40,13 @@ SG_NOINLINE void FN(factor_of_any)(wide g, vreal d, FN(factor) *f) {
 }
 SG_BODY FN(factor) FN(factor_of)(wide g, vreal d) {
     FN(factor) f = {.pre = vset1(1), .plain = 1};
-    wide h = FN(wide_ldexp)(g, d);
+    const vreal most = vset1(1000); /* of wide_ldexp */
+    wide h = FN(wide_ldexp)(g, vmin(d, most));
     f.hi = FN(wide_round)(h);
     f.lo = FN(wide_rest)(h, f.hi);
     vreal size = vmax(f.hi, vsub(vset1(0), f.hi));
     vmask good = mand(vlt(vset1(1 / REAL_FACTOR), size), vlt(size, vset1(REAL_FACTOR)));
+    good = mand(good, vnlt(most, d));
     if (SG_UNLIKELY(many(mnot(good)))) FN(factor_of_any)(g, d, &f);
     return f;
 }
