@@ -3,9 +3,9 @@
 
 /* The dot product of each row, in its lane. */
 SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) g) {
-    double hi[2 * VL], lo[2 * VL];
+    FN(wide_lanes) of_rows;
     wide dot = FN(zero)();
-    for (int r = 0; r < FN(passes)(layout, t); r++) { /* across, each fills the lanes behind it too */
+    for (int r = 0; r < FN(passes)(layout, t); r++) {
         const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r);
         const ptrdiff_t next_y = t->n <= BLOCK_N ? t->rows * y.row : BLOCK_N,
                         next_g = t->n <= BLOCK_N ? t->rows * g.row : BLOCK_N;
@@ -20,9 +20,9 @@ SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) 
                                   FN(read)(layout, full, yr, v, t->n, 0));
         });
         dot = FN(fold_chains)(layout, sum);
-        if (layout == LAYOUT_ACROSS) FN(wide_store)(dot, hi + r, lo + r);
+        if (layout == LAYOUT_ACROSS) FN(set_wide_lane)(&of_rows, r, dot);
     }
-    return layout == LAYOUT_ACROSS ? FN(wide_load)(hi, lo) : dot;
+    return layout == LAYOUT_ACROSS ? FN(wide_load)(of_rows.hi, of_rows.lo) : dot;
 }
 
 /* y (g - sum(g y)): subtract first, then multiply. The same to the right by symmetry. */

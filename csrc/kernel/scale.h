@@ -72,12 +72,17 @@ SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view
         FN(scale_block)(layout, e, out, n, f);
         return;
     }
+    /* The ends of rows that go together come last: a store of part of a vector keeps waiting the load of what lies behind it,
+     * the next row. Softmax of (1000, 100) took 74 us, 68 since. */
+    const ptrdiff_t whole = t->rows > 1 ? n / VL * VL : n;
     const FN(lanes) pre = FN(lanes_of)(f.pre), hi = FN(lanes_of)(f.hi), lo = FN(lanes_of)(f.lo);
-    for (int r = 0; r < t->rows; r++) {
-        const FN(factor) one = {FN(spread)(layout, &pre, r), FN(spread)(layout, &hi, r),
-                                FN(spread)(layout, &lo, r), f.plain};
-        FN(scale_block)(layout, FN(row_of)(e, r), FN(row_of)(out, r), n, one);
-    }
+    for (ptrdiff_t begin = 0, end = whole; begin < n; begin = end, end = n)
+        for (int r = 0; r < t->rows; r++) {
+            const FN(factor) one = {FN(spread)(layout, &pre, r), FN(spread)(layout, &hi, r),
+                                    FN(spread)(layout, &lo, r), f.plain};
+            FN(scale_block)(layout, FN(from_class)(FN(row_of)(e, r), begin),
+                            FN(from_class)(FN(row_of)(out, r), begin), end - begin, one);
+        }
 }
 
 /* out = e g 2^-HEADROOM over blocks [begin, end) of rows: e is relative to the M of its block in Ms, g to row_M. */

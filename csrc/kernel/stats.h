@@ -34,6 +34,9 @@ SG_INLINE FN(largest) FN(largest_lanes)(int mode, FN(view) x, ptrdiff_t n) {
     SG_EACH(LAYOUT_SHORT, n, 4, { FN(look)(mode, &m[l], FN(read)(LAYOUT_SHORT, full, x, v, n, 0)); });
     return FN(larger)(mode, FN(larger)(mode, m[0], m[1]), FN(larger)(mode, m[2], m[3]));
 }
+SG_INLINE FN(largest) FN(larger_lane)(int mode, FN(largest) m, int k) {
+    return FN(larger)(mode, m, (FN(largest)){vxor(m.max, k), vxor(m.second, k)});
+}
 /* Across: of one row, in every lane. */
 SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
     const vreal none = vset1(-REAL_INF);
@@ -41,20 +44,19 @@ SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
     SG_EACH(LAYOUT_ACROSS, n, 4,
             { FN(look)(mode, &m[l], FN(read)(LAYOUT_ACROSS, full, x, v, n, -REAL_INF)); });
     m[0] = FN(larger)(mode, FN(larger)(mode, m[0], m[1]), FN(larger)(mode, m[2], m[3]));
-    for (int k = VL / 2; k > 0; k /= 2) {
-        FN(largest) other = {vxor(m[0].max, k), vxor(m[0].second, k)};
-        m[0] = FN(larger)(mode, m[0], other);
-    }
-    return m[0];
+    if (VL == 16) m[0] = FN(larger_lane)(mode, m[0], 8); /* a loop would not be unrolled, and k no literal */
+    m[0] = FN(larger_lane)(mode, m[0], 4);
+    m[0] = FN(larger_lane)(mode, m[0], 2);
+    return FN(larger_lane)(mode, m[0], 1);
 }
 SG_INLINE FN(largest) FN(largest_of)(int layout, int mode, const FN(tile) *t, FN(view) x, ptrdiff_t n) {
     if (layout != LAYOUT_ACROSS) return FN(largest_lanes)(mode, x, n);
     if (t->rows == 1) return FN(largest_across)(mode, x, n);
     FN(lanes) max, second;
-    for (int r = 0; r < t->rows; r++) { /* each fills the lanes behind it too */
+    for (int r = 0; r < t->rows; r++) {
         FN(largest) m = FN(largest_across)(mode, FN(row_of)(x, r), n);
-        vstore(max.lane + r, m.max);
-        vstore(second.lane + r, m.second);
+        FN(set_lane)(&max, r, m.max);
+        FN(set_lane)(&second, r, m.second);
     }
     return (FN(largest)){vload(max.lane), vload(second.lane)};
 }
@@ -99,7 +101,7 @@ SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(v
                                 ptrdiff_t end, ptrdiff_t n, const FN(plan) *p) {
     const int u = SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
-    FN(sum) s = FN(sum_begin)(p->anchor, (int)(end - v));
+    FN(sum) s = FN(sum_begin)(mode == SG_WITH_ALL ? vset1(HEADROOM) : p->anchor, (int)(end - v));
     for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, x, e, v, n, p, &s);
     for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, x, e, v, n, p, &s);
     if (layout == LAYOUT_ACROSS && v < end) FN(add_terms)(1, layout, 0, keep, mode, x, e, v, n, p, &s);
@@ -126,7 +128,7 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
                     second = FN(lanes_of)(p->second), anchor = FN(lanes_of)(p->anchor);
     const ptrdiff_t vectors = FN(vectors)(layout, n);
     FN(sum) sums[VL];
-    double hi[2 * VL], lo[2 * VL];
+    FN(wide_lanes) closed;
     for (int r = 0; r < t->rows; r++) {
         const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &bits, r), p->limits.M},
                               FN(spread)(layout, &second, r),
@@ -134,9 +136,9 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
                               p->ahead};
         sums[r] = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n, &one);
     }
-    for (int r = 0; r < t->rows; r++) /* each fills the lanes behind it too */
-        FN(wide_store)(FN(sum_close)(1, FN(sum_total)(&sums[r], (int)vectors)), hi + r, lo + r);
-    return FN(wide_load)(hi, lo);
+    for (int r = 0; r < t->rows; r++)
+        FN(set_wide_lane)(&closed, r, FN(sum_close)(1, FN(sum_total)(&sums[r], (int)vectors)));
+    return FN(wide_load)(closed.hi, closed.lo);
 }
 
 /* The term of one number a lane, wide; and as a sum sees it. */

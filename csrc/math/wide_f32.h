@@ -143,6 +143,11 @@ SG_INLINE void wide_store_f32(wide_f32 x, double hi[16], double lo[16]) {
     vf64_store(lo, vf64_set1(0));
     vf64_store(lo + 8, vf64_set1(0));
 }
+/* The first lane. */
+SG_INLINE void wide_store_first_f32(wide_f32 x, double *hi, double *lo) {
+    memcpy(hi, &x.a, sizeof *hi);
+    *lo = 0;
+}
 SG_INLINE wide_f32 wide_load_f32(const double hi[16], const double lo[16]) {
     (void)lo;
     return (wide_f32){vf64_load(hi), vf64_load(hi + 8)};

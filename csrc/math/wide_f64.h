@@ -207,6 +207,11 @@ SG_INLINE void wide_store_f64(wide_f64 x, double hi[8], double lo[8]) {
     vf64_store(hi, x.hi);
     vf64_store(lo, x.lo);
 }
+/* The first lane. */
+SG_INLINE void wide_store_first_f64(wide_f64 x, double *hi, double *lo) {
+    memcpy(hi, &x.hi, sizeof *hi);
+    memcpy(lo, &x.lo, sizeof *lo);
+}
 SG_INLINE wide_f64 wide_load_f64(const double hi[8], const double lo[8]) {
     return (wide_f64){vf64_load(hi), vf64_load(lo)};
 }
