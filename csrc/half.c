@@ -1,6 +1,7 @@
 /* half.c - calls with float16 or bfloat16 arrays. A chunk of rows is brought to float in the scratch, where it stays in
  * the cache; the float kernel runs on it; its results are rounded back. So there is no kernel for 16-bit types, and no
- * float copy of an array: softmax of (300, 1000) takes 1.13 times as long as in float (float16, AVX-512), 138 us beside 122. */
+ * float copy of an array: softmax of (300, 1000) takes 1.13 times as long as in float (float16, AVX-512), 138 us beside 122.
+ * Rows of more than a block the kernels bring to float themselves, block by block where they can (kernel/tile.h). */
 #include "half.h"
 
 #include "kernel/block.h"
@@ -12,14 +13,13 @@ typedef struct {
     ptrdiff_t pitch;
     bool by_class;
     bool in_place; /* the result may take the place of x */
+    bool as_given; /* the kernel takes the rows as they are */
 } chunk;
 
 enum {
     MOST_BY_CLASS = 65536, /* classes; rows of more go one by one */
     PIECE = 256 /* numbers that are gathered at a time */
 };
-
-bool sg_has_halves(const sg_call *c) { return c->x.half || c->g.half || c->out.half || c->hess.half; }
 
 static ptrdiff_t row_step(const sg_call *c, const sg_array *a) { return c->inner == 1 ? a->outer : a->inner; }
 
@@ -28,13 +28,13 @@ static ptrdiff_t at_least(ptrdiff_t a, ptrdiff_t least) { return a > least ? a :
 static chunk chunk_of(const sg_call *c) {
     const ptrdiff_t n = c->n, whole = SG_TILE_BYTES / (ptrdiff_t)sizeof(float) / n;
     const bool in_place = n * (ptrdiff_t)sizeof(float) <= SG_BLOCK_BYTES;
-    if (row_step(c, &c->x) != 1 || c->x.axis == 1 || n > MOST_BY_CLASS) {
+    if (row_step(c, &c->x) != 1 || c->x.axis == 1 || n > MOST_BY_CLASS || c->outer * c->inner == 1) {
         const ptrdiff_t rows = whole < 16 ? at_least(whole, 1) : whole / 16 * 16;
-        return (chunk){rows, n, false, in_place};
+        return (chunk){rows, n, false, in_place, !in_place && c->row_work == 0};
     }
     /* a line of the cache holds 32 numbers */
     const ptrdiff_t rows = at_least(whole / 16 * 16, n <= 2048 ? 32 : 16);
-    return (chunk){rows, rows, true, in_place};
+    return (chunk){rows, rows, true, in_place, false};
 }
 
 /* The Jacobians' kernels round their results themselves: a float copy would be of C floats for each of the results. */
@@ -88,9 +88,35 @@ static sg_call seen_call(const sg_call *c, chunk k, ptrdiff_t row, ptrdiff_t row
 
 size_t sg_halves_bytes(const sg_call *c) {
     const chunk k = chunk_of(c);
+    if (k.as_given) return sg_scratch_bytes(c, sizeof(float));
     const sg_call s = seen_call(c, k, 0, k.rows, NULL);
     const size_t copies = (size_t)copies_size(c, k) * sizeof(float);
     return (copies + 63) / 64 * 64 + sg_scratch_bytes(&s, sizeof(float));
+}
+
+void sg_widen(const sg_half *half, const uint16_t *from, ptrdiff_t step, ptrdiff_t n, float *to) {
+    if (step == 1) {
+        half->widen(from, n, to);
+        return;
+    }
+    for (ptrdiff_t done = 0; done < n; done += PIECE) {
+        uint16_t piece[PIECE];
+        const ptrdiff_t m = n - done < PIECE ? n - done : PIECE;
+        for (ptrdiff_t j = 0; j < m; j++) piece[j] = from[(done + j) * step];
+        half->widen(piece, m, to + done);
+    }
+}
+void sg_narrow(const sg_half *half, const float *from, ptrdiff_t n, uint16_t *to, ptrdiff_t step) {
+    if (step == 1) {
+        half->narrow(from, n, to);
+        return;
+    }
+    for (ptrdiff_t done = 0; done < n; done += PIECE) {
+        uint16_t piece[PIECE];
+        const ptrdiff_t m = n - done < PIECE ? n - done : PIECE;
+        half->narrow(from + done, m, piece);
+        for (ptrdiff_t j = 0; j < m; j++) to[(done + j) * step] = piece[j];
+    }
 }
 
 /* `lines` runs of `length` numbers: from `a`, where they are `line` apart and have the step `step`, to floats, or back. */
@@ -98,40 +124,9 @@ static void copy_lines(const sg_half *half, bool back, uint16_t *a, ptrdiff_t li
                        ptrdiff_t lines, ptrdiff_t length, float *copy, ptrdiff_t pitch) {
     if (step == 1 && line == length && pitch == length) length *= lines, lines = 1;
     for (ptrdiff_t l = 0; l < lines; l++) {
-        uint16_t *p = a + l * line;
-        float *f = copy + l * pitch;
-        if (step == 1) {
-            if (back) half->narrow(f, length, p);
-            else half->widen(p, length, f);
-            continue;
-        }
-        for (ptrdiff_t done = 0; done < length; done += PIECE) {
-            uint16_t piece[PIECE];
-            const ptrdiff_t n = length - done < PIECE ? length - done : PIECE;
-            if (back) {
-                half->narrow(f + done, n, piece);
-                for (ptrdiff_t j = 0; j < n; j++) p[(done + j) * step] = piece[j];
-            } else {
-                for (ptrdiff_t j = 0; j < n; j++) piece[j] = p[(done + j) * step];
-                half->widen(piece, n, f + done);
-            }
-        }
+        if (back) sg_narrow(half, copy + l * pitch, length, a + l * line, step);
+        else sg_widen(half, a + l * line, step, length, copy + l * pitch);
     }
-}
-
-/* One row, shared out among a team. */
-typedef struct {
-    const sg_half *half;
-    bool back;
-    uint16_t *a;
-    ptrdiff_t step, length, share;
-    float *copy;
-} shared_row;
-
-static void copy_share(void *context, int i) {
-    const shared_row *r = context;
-    const ptrdiff_t begin = i * r->share, left = r->length - begin, n = left < r->share ? left : r->share;
-    if (n > 0) copy_lines(r->half, r->back, r->a + begin * r->step, 0, r->step, 1, n, r->copy + begin, 0);
 }
 
 static void copy_rows(const sg_call *c, const sg_array *a, bool back, chunk k, ptrdiff_t row, ptrdiff_t rows,
@@ -139,17 +134,16 @@ static void copy_rows(const sg_call *c, const sg_array *a, bool back, chunk k, p
     if (!is_copied(c, a)) return;
     uint16_t *p = (uint16_t *)a->data + row / c->inner * a->outer + row % c->inner * a->inner;
     const ptrdiff_t step = row_step(c, a);
-    if (c->team && !k.by_class) {
-        shared_row r = {a->half, back, p, a->axis, c->n, c->n / c->team->tasks + 1, to->data};
-        c->team->run(c->team->tasks, copy_share, &r);
-        return;
-    }
     if (k.by_class) copy_lines(a->half, back, p, a->axis, step, c->n, rows, to->data, k.pitch);
     else copy_lines(a->half, back, p, step, a->axis, rows, c->n, to->data, k.pitch);
 }
 
 void sg_run_halves(sg_kernel *kernel, const sg_call *c, ptrdiff_t begin, ptrdiff_t end, char *scratch) {
     const chunk k = chunk_of(c);
+    if (k.as_given) {
+        kernel(c, begin, end, scratch);
+        return;
+    }
     float *copies = (float *)(void *)scratch;
     char *rest = scratch + ((size_t)copies_size(c, k) * sizeof(float) + 63) / 64 * 64;
     for (ptrdiff_t row = begin, rows; row < end; row += rows) {

@@ -4,7 +4,13 @@
 
 #include "softgrad.h"
 
-bool sg_has_halves(const sg_call *call);
+static inline bool sg_has_halves(const sg_call *c) {
+    return c->x.half || c->g.half || c->out.half || c->hess.half;
+}
+
+/* `n` numbers with the step `step` to floats without one, and back. */
+void sg_widen(const sg_half *half, const uint16_t *from, ptrdiff_t step, ptrdiff_t n, float *to);
+void sg_narrow(const sg_half *half, const float *from, ptrdiff_t n, uint16_t *to, ptrdiff_t step);
 
 /* As a kernel's scratch, but for sg_run_halves. */
 size_t sg_halves_bytes(const sg_call *call);

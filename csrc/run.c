@@ -76,6 +76,7 @@ static bool needs_rows(const sg_call *c) {
     const bool keeps = c->hess.data || (c->out.data && c->out.axis != 0);
     if (c->g.data && (c->g.axis != 1 || !keeps)) return true;
     if (!keeps) return c->label_smoothing != 0;
+    if (sg_has_halves(c)) return true;
     return c->x.axis != 1 || c->out.axis != 1 || (c->hess.data && c->hess.axis != 1);
 }
 

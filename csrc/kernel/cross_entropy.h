@@ -121,6 +121,11 @@ SG_INLINE wide FN(row_unit)(const FN(tile) *t, const FN(targets) *y) {
 SG_INLINE void FN(at_labels)(const FN(tile) *t, const FN(targets) *y, real lane[VL]) {
     const sg_array *a = &t->call->x;
     ptrdiff_t stride;
+    if (a->half) { /* one row, of several blocks */
+        FN(copy_row)(t, a, y->at[0], 1, lane);
+        for (int l = 1; l < VL; l++) lane[l] = lane[0];
+        return;
+    }
     if (FN(rows_are_even)(t, a, &stride)) {
         const real *p = FN(row_start)(t, a, 0);
         for (int l = 0; l < t->rows; l++) lane[l] = p[l * stride + y->at[l] * a->axis];
@@ -264,10 +269,12 @@ SG_INLINE int FN(label_terms)(int layout, int grad, int hess, const FN(tile) *t,
     if (layout != LAYOUT_SHORT) FN(at_labels)(t, &p->y, p->target);
     p->terms = FN(open_terms)(layout, p->to, buffer);
     FN(view)
-    x = grad ? FN(open_logits)(layout, t, buffer, p->terms) : FN(open_logits_once)(layout, t, p->terms);
+    x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
+             : FN(open_logits_once)(layout, t, p->terms);
+    const FN(view) far_to = x.p || !grad ? p->terms : (FN(view)){hess_buffer, VL, 0};
     if (layout == LAYOUT_SHORT) vstore(p->target, FN(pick_labels)(x, t->n, &p->y));
     p->Ms = grad ? FN(block_M)(t) : NULL;
-    return grad ? FN(grad_stats)(layout, t, &x, p->terms, p->terms, p->Ms, &p->row)
+    return grad ? FN(grad_stats)(layout, t, &x, p->terms, far_to, p->Ms, &p->row)
                 : FN(log_stats)(layout, t, &x, p->terms, &p->row);
 }
 SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t, FN(label_parts) *p) {
@@ -313,13 +320,22 @@ SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) 
                                  const FN(label_parts) *p) {
     const sg_call *c = t->call;
     if (!grad) return;
+    if (FN(in_blocks)(layout, t) && !p->empty) {
+        FN(scale_blocks)(layout, t, p->terms, p->to, &c->out, p->Ms, p->row.M,
+                         FN(wide_mul)(p->slope, p->inverse));
+        real entry[VL];
+        vstore(entry, p->entry);
+        FN(write_row)(t, &c->out, p->y.at[0], 1, entry);
+        return;
+    }
     const int done = layout == LAYOUT_SHORT && !hess && p->factor.plain;
     if (done) FN(scale_with_labels)(p->terms, p->to, t->n, p->factor, &p->y, p->entry);
     if (!p->empty && !done) {
         if (hess) FN(scale_rows_both)(layout, t, p->terms, p->to, p->curvature, &p->both);
         else if (t->n <= BLOCK_N) FN(scale_tile)(layout, t, p->terms, p->to, t->n, p->factor);
         else
-            FN(scale_blocks)(layout, t, p->terms, p->to, p->Ms, p->row.M, FN(wide_mul)(p->slope, p->inverse));
+            FN(scale_blocks)(layout, t, p->terms, p->to, NULL, p->Ms, p->row.M,
+                             FN(wide_mul)(p->slope, p->inverse));
         if (layout == LAYOUT_SHORT) FN(put_label_vector)(p->to, t->n, &p->y, p->entry);
         else FN(put_at_labels)(layout, t, p->to, &p->y, p->entry);
     }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "../half.h"
 #include "softgrad.h"
 
 /* Tasks of a team, at most. */

@@ -1,6 +1,28 @@
 /* log_loss.h - cross-entropy of probabilities: loss -sum y_k log p_k, gradient -y_k / p_k. Nothing is clipped:
  * probability 0 at the label gives inf. Included once per dtype, no include guard. */
 
+/* Single numbers of an array of any type. */
+SG_INLINE real FN(element)(const FN(tile) *t, const sg_array *a, int r, ptrdiff_t i) {
+    const ptrdiff_t at = FN(row_offset)(t, a, r) + i * a->axis;
+    float wide_enough;
+    if (!a->half) return ((const real *)a->data)[at];
+    a->half->widen((const uint16_t *)a->data + at, 1, &wide_enough);
+    return (real)wide_enough;
+}
+SG_INLINE void FN(set_element)(const FN(tile) *t, const sg_array *a, int r, ptrdiff_t i, real value) {
+    const ptrdiff_t at = FN(row_offset)(t, a, r) + i * a->axis;
+    const float as_float = (float)value;
+    if (a->half) a->half->narrow(&as_float, 1, (uint16_t *)a->data + at);
+    else ((real *)a->data)[at] = value;
+}
+SG_INLINE void FN(fill_row)(const FN(tile) *t, const sg_array *a, int r, real value) {
+    const size_t size = a->half ? sizeof(uint16_t) : sizeof(real);
+    if (a->axis == 1 && value == 0)
+        memset((char *)a->data + FN(row_offset)(t, a, r) * (ptrdiff_t)size, 0, (size_t)t->n * size);
+    else
+        for (ptrdiff_t i = 0; i < t->n; i++) FN(set_element)(t, a, r, i, value);
+}
+
 /* A gradient that nothing adds to: 0, or NaN, which the norm is in the place of 0. */
 SG_INLINE real FN(nothing)(const sg_call *c) { return isnan(c->norm[0]) ? (real)NAN : 0; }
 
@@ -13,7 +35,7 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
         FN(targets) y;
         FN(targets_of)(LAYOUT_SHORT, 0, &t, &y);
         real p[VL];
-        for (int l = 0; l < VL; l++) p[l] = FN(row_start)(&t, &c->x, l < t.rows ? l : 0)[y.at[l] * c->x.axis];
+        for (int l = 0; l < VL; l++) p[l] = FN(element)(&t, &c->x, l < t.rows ? l : 0, y.at[l]);
         const wide row = FN(wide_mul)(FN(wide_of)(y.sample), FN(wide_of)(y.own));
         wide loss = FN(wide_sub)(FN(zero)(), FN(log)(vload(p)));
         FN(put_loss)(&t, &y, FN(weigh)(row, loss));
@@ -24,12 +46,9 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
         real entry[VL];
         vstore(entry, vselect(FN(counts)(&y), FN(wide_round)(g), vset1(0)));
         for (int l = 0; l < t.rows; l++) {
-            real *out = FN(row_start)(&t, &c->out, l);
             const real rest = y.counted[l] != 0 ? FN(nothing)(c) : 0;
-            if (c->out.axis == 1 && rest == 0) memset(out, 0, (size_t)c->n * sizeof(real));
-            else
-                for (ptrdiff_t i = 0; i < c->n; i++) out[i * c->out.axis] = rest;
-            out[y.at[l] * c->out.axis] = entry[l];
+            FN(fill_row)(&t, &c->out, l, rest);
+            FN(set_element)(&t, &c->out, l, y.at[l], entry[l]);
         }
     }
 }

@@ -7,8 +7,7 @@ SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) 
     wide dot = FN(zero)();
     for (int r = 0; r < FN(passes)(layout, t); r++) {
         const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r);
-        const ptrdiff_t next_y = t->n <= BLOCK_N ? t->rows * y.row : BLOCK_N,
-                        next_g = t->n <= BLOCK_N ? t->rows * g.row : BLOCK_N;
+        const ptrdiff_t next_y = t->rows * y.row, next_g = t->rows * g.row;
         wide sum[4 * VL];
         FN(clear_chains)(layout, sum);
         SG_EACH(layout, t->n, FN(chains)(layout), {
@@ -25,10 +24,45 @@ SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) 
     return layout == LAYOUT_ACROSS ? FN(wide_load)(of_rows.hi, of_rows.lo) : dot;
 }
 
+/* One row of several blocks: y and g as they stand, or block by block in the buffers. */
+SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    const sg_call *c = t->call;
+    wide sum[4];
+    FN(clear_chains)(LAYOUT_ACROSS, sum);
+    for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
+        const ptrdiff_t n = FN(block_size)(t->n, b);
+        const FN(view) y = FN(open_block)(t, &c->x, b, n, y_buffer),
+                       g = FN(open_block)(t, &c->g, b, n, g_buffer);
+        SG_EACH(LAYOUT_ACROSS, n, 4, {
+            SG_PREFETCH(y.p + v * VL + BLOCK_N);
+            SG_PREFETCH(g.p + v * VL + BLOCK_N);
+            sum[l] = FN(wide_fma)(sum[l], FN(read)(LAYOUT_ACROSS, full, g, v, n, 0),
+                                  FN(read)(LAYOUT_ACROSS, full, y, v, n, 0));
+        });
+    }
+    const wide dot = FN(fold_chains)(LAYOUT_ACROSS, sum);
+    const vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
+    for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
+        const ptrdiff_t n = FN(block_size)(t->n, b);
+        const FN(view) y = FN(open_block)(t, &c->x, b, n, y_buffer),
+                       g = FN(open_block)(t, &c->g, b, n, g_buffer);
+        const FN(view) to = FN(open_out_block)(t, &c->out, b, y_buffer);
+        SG_EACH(LAYOUT_ACROSS, n, 4, {
+            vreal d = vsub(vsub(FN(read)(LAYOUT_ACROSS, full, g, v, n, 0), high), low);
+            FN(write)(LAYOUT_ACROSS, full, to, v, n, vmul(d, FN(read)(LAYOUT_ACROSS, full, y, v, n, 0)));
+        });
+        FN(close_block)(t, &c->out, b, n, to);
+    }
+}
+
 /* y (g - sum(g y)): subtract first, then multiply. The same to the right by symmetry. */
 SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(y_buffer, 0);
     TILE_BUFFER(g_buffer, 1);
+    if (FN(in_blocks)(layout, t)) {
+        FN(softmax_vjp_row)(t, y_buffer, g_buffer);
+        return 1;
+    }
     FN(view) y = FN(open)(layout, t, &t->call->x, y_buffer);
     FN(view) g = FN(open)(layout, t, &t->call->g, g_buffer);
     FN(view) out = FN(open_out)(layout, t, &t->call->out, y_buffer);

@@ -85,19 +85,22 @@ SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view
         }
 }
 
-/* out = e g 2^-HEADROOM over blocks [begin, end) of rows: e is relative to the M of its block in Ms, g to row_M. */
-SG_INLINE void FN(scale_some)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const vreal *Ms,
-                              vreal row_M, wide g, ptrdiff_t begin, ptrdiff_t end) {
+/* out = e g 2^-HEADROOM over blocks [begin, end) of rows: e is relative to the M of its block in Ms, g to row_M. With `to`
+ * each block of out is brought there, if it does not stand there. */
+SG_INLINE void FN(scale_some)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const sg_array *to,
+                              const vreal *Ms, vreal row_M, wide g, ptrdiff_t begin, ptrdiff_t end) {
     for (ptrdiff_t b = begin; b < end; b++) {
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b * BLOCK_N / VL : b * BLOCK_N;
         const FN(view) eb = {e.p + v * e.step, e.step, e.row}, ob = {out.p + v * out.step, out.step, out.row};
-        FN(scale_tile)(layout, t, eb, ob, FN(block_size)(t->n, b),
-                       FN(factor_of)(g, vsub(vsub(Ms[b], row_M), vset1(HEADROOM))));
+        const ptrdiff_t n = FN(block_size)(t->n, b * BLOCK_N);
+        FN(scale_tile)(layout, t, eb, ob, n, FN(factor_of)(g, vsub(vsub(Ms[b], row_M), vset1(HEADROOM))));
+        if (layout == LAYOUT_ACROSS && to) FN(close_block)(t, to, b * BLOCK_N, n, ob);
     }
 }
 typedef struct {
     const FN(tile) *t;
     FN(view) e, out;
+    const sg_array *to;
     const vreal *Ms;
     vreal row_M;
     wide g;
@@ -107,24 +110,24 @@ typedef struct {
 static void FN(scale_task)(void *context, int i) {
     const FN(team_scale) *a = context;
     const ptrdiff_t begin = i * a->share, end = begin + a->share < a->count ? begin + a->share : a->count;
-    FN(scale_some)(LAYOUT_ACROSS, a->t, a->e, a->out, a->Ms, a->row_M, a->g, begin, end);
+    FN(scale_some)(LAYOUT_ACROSS, a->t, a->e, a->out, a->to, a->Ms, a->row_M, a->g, begin, end);
 }
 /* All blocks. */
-SG_INLINE void FN(scale_blocks)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const vreal *Ms,
-                                vreal row_M, wide g) {
+SG_INLINE void FN(scale_blocks)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const sg_array *to,
+                                const vreal *Ms, vreal row_M, wide g) {
     const ptrdiff_t count = (t->n + BLOCK_N - 1) / BLOCK_N;
     if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t)) {
         const sg_team *team = t->call->team;
-        FN(team_scale) a = {t, e, out, Ms, row_M, g, count, (count + team->tasks - 1) / team->tasks};
+        FN(team_scale) a = {t, e, out, to, Ms, row_M, g, count, (count + team->tasks - 1) / team->tasks};
         team->run(team->tasks, FN(scale_task), &a);
         return;
     }
-    FN(scale_some)(layout, t, e, out, Ms, row_M, g, 0, count);
+    FN(scale_some)(layout, t, e, out, to, Ms, row_M, g, 0, count);
 }
 /* The same of rows of any length. */
 SG_INLINE void FN(scale_rows)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const vreal *Ms,
                               vreal row_M, wide g) {
-    if (t->n > BLOCK_N) FN(scale_blocks)(layout, t, e, out, Ms, row_M, g);
+    if (t->n > BLOCK_N) FN(scale_blocks)(layout, t, e, out, NULL, Ms, row_M, g);
     else FN(scale_tile)(layout, t, e, out, t->n, FN(factor_of)(g, vset1(-HEADROOM)));
 }
 

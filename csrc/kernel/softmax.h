@@ -11,12 +11,12 @@ typedef struct {
 
 SG_INLINE int FN(softmax_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
                                 FN(softmax_parts) *p) {
-    (void)second;
     p->out = FN(open_out)(layout, t, &t->call->out, buffer);
     p->e = FN(open_terms)(layout, p->out, buffer);
     p->Ms = FN(block_M)(t);
-    FN(view) x = FN(open_logits)(layout, t, buffer, p->e);
-    return FN(softmax_stats)(layout, t, &x, p->e, p->e, p->Ms, &p->row);
+    FN(view) x = FN(open_logits_in_blocks)(layout, t, buffer, p->e);
+    const FN(view) far_to = x.p ? p->e : (FN(view)){second, VL, 0};
+    return FN(softmax_stats)(layout, t, &x, p->e, far_to, p->Ms, &p->row);
 }
 SG_INLINE void FN(softmax_rows)(int layout, const FN(tile) *t, FN(softmax_parts) *p) {
     (void)layout;
@@ -24,8 +24,11 @@ SG_INLINE void FN(softmax_rows)(int layout, const FN(tile) *t, FN(softmax_parts)
     if (t->n <= BLOCK_N) p->factor = FN(factor_of)(p->inverse, vset1(-HEADROOM));
 }
 SG_INLINE void FN(softmax_results)(int layout, const FN(tile) *t, const FN(softmax_parts) *p) {
-    if (t->n <= BLOCK_N) FN(scale_tile)(layout, t, p->e, p->out, t->n, p->factor);
-    else FN(scale_blocks)(layout, t, p->e, p->out, p->Ms, p->row.M, p->inverse);
+    if (t->n > BLOCK_N) {
+        FN(scale_blocks)(layout, t, p->e, p->out, &t->call->out, p->Ms, p->row.M, p->inverse);
+        return;
+    }
+    FN(scale_tile)(layout, t, p->e, p->out, t->n, p->factor);
     FN(close_out)(layout, t, &t->call->out, p->out);
 }
 IN_PARTS(softmax, SG_ANY_ORDER)
@@ -40,11 +43,10 @@ typedef struct {
 
 SG_INLINE int FN(log_softmax_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
                                     FN(log_softmax_parts) *p) {
-    (void)second;
     p->out = FN(open_out)(layout, t, &t->call->out, buffer);
     const FN(view) spare = FN(open_terms)(layout, p->out, buffer);
-    p->x = FN(open_logits)(layout, t, buffer, spare);
-    return FN(log_stats)(layout, t, &p->x, spare, &p->row);
+    p->x = FN(open_logits_in_blocks)(layout, t, buffer, spare);
+    return FN(log_stats)(layout, t, &p->x, p->x.p ? spare : (FN(view)){second, VL, 0}, &p->row);
 }
 SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
     (void)layout, (void)t;
@@ -54,15 +56,13 @@ SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softma
     p->low = FN(wide_rest)(lse, p->high);
     p->top = vsub(vset1(0), FN(wide_round)(log));
 }
-/* Of classes [begin, begin + n), across a multiple of VL. */
-SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p,
-                                    ptrdiff_t begin, ptrdiff_t n) {
+/* Of n classes of logits x. */
+SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p, FN(view) x,
+                                    FN(view) out, ptrdiff_t n) {
     const FN(lanes) max_of = FN(lanes_of)(p->row.max), high_of = FN(lanes_of)(p->high),
                     low_of = FN(lanes_of)(p->low), top_of = FN(lanes_of)(p->top);
     for (int r = 0; r < FN(passes)(layout, t); r++) {
-        FN(view) xr = FN(row_of)(p->x, r), to = FN(row_of)(p->out, r);
-        xr.p += begin;
-        to.p += begin;
+        const FN(view) xr = FN(row_of)(x, r), to = FN(row_of)(out, r);
         const vreal max = FN(spread)(layout, &max_of, r), top = FN(spread)(layout, &top_of, r),
                     high = FN(spread)(layout, &high_of, r), low = FN(spread)(layout, &low_of, r);
         SG_EACH(layout, n, 4, {
@@ -71,25 +71,38 @@ SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_
         });
     }
 }
+/* One row of several blocks, which a team shares. */
 typedef struct {
     const FN(tile) *t;
     const FN(log_softmax_parts) *p;
-    ptrdiff_t share;
+    ptrdiff_t share; /* classes a task */
 } FN(team_log_softmax);
 
 static void FN(log_softmax_task)(void *context, int i) {
     const FN(team_log_softmax) *a = context;
-    const ptrdiff_t begin = i * a->share, left = a->t->n - begin;
-    if (left > 0) FN(log_softmax_some)(LAYOUT_ACROSS, a->t, a->p, begin, left < a->share ? left : a->share);
+    const FN(tile) *t = a->t;
+    const sg_array *out = &t->call->out;
+    SG_ALIGN64 real buffer[BLOCK_N];
+    const ptrdiff_t begin = i * a->share, end = begin + a->share < t->n ? begin + a->share : t->n;
+    for (ptrdiff_t b = begin; b < end; b += BLOCK_N) {
+        const ptrdiff_t n = FN(block_size)(end, b);
+        FN(view) x = {a->p->x.p + b, VL, 0};
+        if (!a->p->x.p) x = FN(logits_block)(t, (FN(view)){buffer, VL, 0}, b, n, a->p->row.offset);
+        const FN(view) to = FN(open_out_block)(t, out, b, buffer);
+        FN(log_softmax_some)(LAYOUT_ACROSS, t, a->p, x, to, n);
+        FN(close_block)(t, out, b, n, to);
+    }
 }
 SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
-    if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t)) {
-        const sg_team *team = t->call->team;
-        FN(team_log_softmax) a = {t, p, (t->n / team->tasks / VL + 1) * VL};
-        team->run(team->tasks, FN(log_softmax_task), &a);
-    } else {
-        FN(log_softmax_some)(layout, t, p, 0, t->n);
+    if (FN(in_blocks)(layout, t)) {
+        const sg_team *team = SG_HAS_TEAM(t) ? t->call->team : NULL;
+        const ptrdiff_t blocks = (t->n + BLOCK_N - 1) / BLOCK_N, tasks = team ? team->tasks : 1;
+        FN(team_log_softmax) a = {t, p, (blocks + tasks - 1) / tasks * BLOCK_N};
+        if (team) team->run(team->tasks, FN(log_softmax_task), &a);
+        else FN(log_softmax_task)(&a, 0);
+        return;
     }
+    FN(log_softmax_some)(layout, t, p, p->x, p->out, t->n);
     FN(close_out)(layout, t, &t->call->out, p->out);
 }
 IN_PARTS(log_softmax, SG_ANY_ORDER)

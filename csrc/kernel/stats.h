@@ -187,11 +187,9 @@ SG_NOINLINE void FN(shift_far)(int layout, FN(view) x, FN(view) to, ptrdiff_t n,
  * `offset` is the maximum of a far row, otherwise 0. */
 SG_NOINLINE FN(view)
     FN(logits_block)(const FN(tile) *t, FN(view) buffer, ptrdiff_t b, ptrdiff_t n, vreal offset) {
-    const sg_array *a = &t->call->x;
-    const real *p = FN(row_start)(t, a, 0) + b * a->axis;
     const int far = many(FN(is_far)(offset));
-    if (a->axis == 1 && t->call->temperature == 1 && !far) return (FN(view)){(real *)p, VL, 0};
-    for (ptrdiff_t i = 0; i < n; i++) buffer.p[i] = p[i * a->axis];
+    if (t->call->temperature == 1 && !far) return FN(open_block)(t, &t->call->x, b, n, buffer.p);
+    FN(copy_row)(t, &t->call->x, b, n, buffer.p);
     if (t->call->temperature != 1) FN(divide)(LAYOUT_ACROSS, buffer, buffer, n, (real)t->call->temperature);
     if (far) FN(shift_far)(LAYOUT_ACROSS, buffer, buffer, n, offset);
     return buffer;
@@ -246,15 +244,16 @@ SG_INLINE FN(view) FN(from_block)(FN(view) a, ptrdiff_t b) {
     a.p += b * BLOCK_N;
     return a;
 }
-SG_INLINE ptrdiff_t FN(block_size)(ptrdiff_t n, ptrdiff_t b) {
-    return n - b * BLOCK_N < BLOCK_N ? n - b * BLOCK_N : BLOCK_N;
-}
 SG_INLINE void FN(team_task)(int keep, int mode, FN(team_row) *a, int i) {
     const ptrdiff_t begin = i * a->share, end = begin + a->share < a->count ? begin + a->share : a->count;
+    SG_ALIGN64 real buffer[BLOCK_N];
     a->is_far[i] = vlt(vset1(1), vset1(0));
     for (ptrdiff_t b = begin; b < end; b++) {
-        const ptrdiff_t m = FN(block_size)(a->t->n, b);
-        const FN(view) x = FN(from_block)(a->x, b), e = keep ? FN(from_block)(a->e, b) : a->e;
+        const ptrdiff_t m = FN(block_size)(a->t->n, b * BLOCK_N);
+        const FN(view) x = a->x.p
+                               ? FN(from_block)(a->x, b)
+                               : FN(logits_block)(a->t, (FN(view)){buffer, VL, 0}, b * BLOCK_N, m, vset1(0)),
+                       e = keep ? FN(from_block)(a->e, b) : a->e;
         const FN(largest) most = FN(largest_of)(LAYOUT_ACROSS, mode, a->t, x, m);
         a->is_far[i] = mor(a->is_far[i], vlt(vset1(REAL_FAR), most.max));
         if (many(a->is_far[i])) return;
@@ -270,8 +269,6 @@ SG_INLINE int FN(team_stats)(const FN(tile) *t, FN(view) x, FN(view) e, vreal *M
     FN(team_row) a = {.t = t, .x = x, .e = e, .blocks = team->memory, .Ms = Ms};
     a.count = (t->n + BLOCK_N - 1) / BLOCK_N;
     a.share = (a.count + team->tasks - 1) / team->tasks;
-    if (!x.p && (t->call->x.axis != 1 || t->call->temperature != 1)) return 0;
-    if (!x.p) a.x = (FN(view)){FN(row_start)(t, &t->call->x, 0), VL, 0};
     team->run(team->tasks, task, &a);
     for (int i = 0; i < team->tasks; i++)
         if (many(a.is_far[i])) return 0;
@@ -283,15 +280,15 @@ SG_INLINE int FN(team_stats)(const FN(tile) *t, FN(view) x, FN(view) e, vreal *M
 }
 #define SG_HAS_TEAM(t) ((t)->call->team && (t)->rows == 1 && (t)->n > BLOCK_N)
 
-/* The statistics of a tile. Where a row is far, x becomes the view of the logits used, in `far_to`. If nothing is kept
- * and x.p is NULL one row across is read block by block, and `far_to` holds a block. With `keep` the terms go to
+/* The statistics of a tile. Where a row is far, x becomes the view of the logits used, in `far_to`. If x.p is NULL one row
+ * across is read block by block, and `far_to` holds a block. With `keep` the terms go to
  * e, which may be x, and the M of block b to Ms[b]. The row's maximum alone decides whether it is far: a block that
  * shows it starts the row again. Not for far rows of a tile that the other rows cannot leave (several across, or
  * long): then returns 0, nothing is written. */
 SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN(view) *x, FN(view) e,
                            FN(view) far_to, vreal *Ms, FN(stats) *row, void (*task)(void *, int)) {
     const ptrdiff_t n = t->n;
-    const int by_block = layout == LAYOUT_ACROSS && !keep && !x->p;
+    const int by_block = layout == LAYOUT_ACROSS && !x->p;
     const int fixed = layout == LAYOUT_LONG || (layout == LAYOUT_ACROSS && t->rows > 1);
     row->offset = vset1(0);
     if (n > BLOCK_N && keep && e.p == x->p) {

@@ -198,7 +198,7 @@ SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const r
 
 /* Whether the vectors of the tile stand in `a` as they are. */
 SG_INLINE int FN(is_direct)(int layout, const FN(tile) *t, const sg_array *a) {
-    if (layout == LAYOUT_ACROSS) return a->axis == 1;
+    if (layout == LAYOUT_ACROSS) return a->axis == 1 && !a->half;
     return layout == LAYOUT_LONG || (t->direct && a->inner == 1);
 }
 
@@ -209,14 +209,51 @@ SG_INLINE FN(view) FN(stand)(int layout, const FN(tile) *t, const sg_array *a) {
 /* `a` as vectors: as it stands, or brought into `buffer`. Rows in lanes always are: where classes are a multiple of 4096
  * bytes apart their lines share a set of the L1 cache, and would not stay there from pass to pass: (8, 21, 160, 160)
  * took 3500 us, (8, 21, 160, 161) 2640. */
-SG_NOINLINE void FN(copy_row)(const FN(tile) *t, const sg_array *a, real *buffer) {
-    const real *p = FN(row_start)(t, a, 0);
-    for (ptrdiff_t i = 0; i < t->n; i++) buffer[i] = p[i * a->axis];
+SG_NOINLINE void FN(copy_row)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n, real *to) {
+    const ptrdiff_t at = FN(row_offset)(t, a, 0) + begin * a->axis;
+    if (a->half) {
+        sg_widen(a->half, (const uint16_t *)a->data + at, a->axis, n, (float *)(void *)to);
+        return;
+    }
+    const real *p = (const real *)a->data + at;
+    for (ptrdiff_t i = 0; i < n; i++) to[i] = p[i * a->axis];
+}
+SG_NOINLINE void FN(write_row)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n,
+                               const real *from) {
+    const ptrdiff_t at = FN(row_offset)(t, a, 0) + begin * a->axis;
+    if (a->half) {
+        sg_narrow(a->half, (const float *)(const void *)from, n, (uint16_t *)a->data + at, a->axis);
+        return;
+    }
+    real *p = (real *)a->data + at;
+    for (ptrdiff_t i = 0; i < n; i++) p[i * a->axis] = from[i];
+}
+/* One row across, block by block: classes [begin, begin + n) of `a`, as they stand or in `buffer`; and back from there. */
+SG_INLINE FN(view)
+    FN(open_block)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n, real *buffer) {
+    if (FN(is_direct)(LAYOUT_ACROSS, t, a)) return (FN(view)){FN(row_start)(t, a, 0) + begin, VL, 0};
+    FN(copy_row)(t, a, begin, n, buffer);
+    return (FN(view)){buffer, VL, 0};
+}
+SG_INLINE FN(view) FN(open_out_block)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, real *buffer) {
+    if (FN(is_direct)(LAYOUT_ACROSS, t, a)) return (FN(view)){FN(row_start)(t, a, 0) + begin, VL, 0};
+    return (FN(view)){buffer, VL, 0};
+}
+SG_INLINE void FN(close_block)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n,
+                               FN(view) x) {
+    if (!FN(is_direct)(LAYOUT_ACROSS, t, a)) FN(write_row)(t, a, begin, n, x.p);
+}
+/* A row of several blocks. */
+SG_INLINE int FN(in_blocks)(int layout, const FN(tile) *t) {
+    return layout == LAYOUT_ACROSS && t->n > BLOCK_N;
+}
+SG_INLINE ptrdiff_t FN(block_size)(ptrdiff_t n, ptrdiff_t begin) {
+    return n - begin < BLOCK_N ? n - begin : BLOCK_N;
 }
 SG_INLINE FN(view) FN(open)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
     if (layout != LAYOUT_SHORT && FN(is_direct)(layout, t, a)) return FN(stand)(layout, t, a);
     if (layout != LAYOUT_SHORT) {
-        FN(copy_row)(t, a, buffer);
+        FN(copy_row)(t, a, 0, t->n, buffer);
     } else if (FN(is_direct)(layout, t, a)) {
         const FN(view) x = FN(stand)(layout, t, a);
         for (ptrdiff_t i = 0; i < t->n; i++) {
@@ -238,14 +275,10 @@ SG_INLINE FN(view) FN(open_out)(int layout, const FN(tile) *t, const sg_array *a
 SG_INLINE FN(view) FN(open_terms)(int layout, FN(view) out, real *buffer) {
     return layout == LAYOUT_SHORT ? (FN(view)){buffer, VL, 0} : out;
 }
-SG_NOINLINE void FN(write_back)(const FN(tile) *t, const sg_array *a, const real *src) {
-    real *p = FN(row_start)(t, a, 0);
-    for (ptrdiff_t i = 0; i < t->n; i++) p[i * a->axis] = src[i];
-}
 SG_INLINE void FN(close_out)(int layout, const FN(tile) *t, const sg_array *a, FN(view) x) {
     if (FN(is_direct)(layout, t, a)) return;
     if (layout == LAYOUT_SHORT) FN(scatter_lanes)(t, a, x.p);
-    else FN(write_back)(t, a, x.p);
+    else FN(write_row)(t, a, 0, t->n, x.p);
 }
 
 SG_NOINLINE void FN(divide)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, real by) {
@@ -259,6 +292,11 @@ SG_INLINE FN(view) FN(open_logits)(int layout, const FN(tile) *t, real *buffer, 
     if (t->call->temperature == 1) return x;
     FN(divide)(layout, x, to, t->n, (real)t->call->temperature);
     return to;
+}
+/* The same, where a row of several blocks that does not stand in vectors is read block by block: no view, see stats.h. */
+SG_INLINE FN(view) FN(open_logits_in_blocks)(int layout, const FN(tile) *t, real *buffer, FN(view) to) {
+    if (FN(in_blocks)(layout, t) && !FN(is_direct)(layout, t, &t->call->x)) return (FN(view)){NULL, VL, 0};
+    return FN(open_logits)(layout, t, buffer, to);
 }
 /* For what keeps nothing of a row: one row across is read block by block, and there is no view, see stats.h. */
 SG_INLINE FN(view) FN(open_logits_once)(int layout, const FN(tile) *t, FN(view) buffer) {
@@ -287,7 +325,7 @@ SG_INLINE void FN(put_rows)(const FN(tile) *t, const sg_array *a, vreal value) {
  * Which tile a row is in, and in which layout, does not change its bits; only sums of products (sum.h) need
  * lanes for rows of few classes and rows across for others: `kind` says which kernels have them (layout.h). */
 SG_INLINE int FN(can_be_long)(const sg_call *c) {
-    return c->x.axis != 1 && c->x.inner == 1 && c->temperature == 1 && c->inner >= VL &&
+    return c->x.axis != 1 && c->x.inner == 1 && c->temperature == 1 && c->inner >= VL && !sg_has_halves(c) &&
            (!c->g.data || c->g.inner == 1) && (!c->out.data || c->out.inner == 1) &&
            (!c->hess.data || c->hess.inner == 1);
 }
