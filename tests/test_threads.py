@@ -1,6 +1,8 @@
-"""Threads: how many, from many Python threads at once, after fork, and what the environment says."""
+"""Threads: how many, from many Python threads at once, and what the environment says. After a fork: test_fork.py."""
 
 import os
+import shutil
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ from helpers import assert_same_bits, run_python
 
 import softgrad as sg
 
-posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="not Linux")
 
 
 def test_set_and_get(threads):
@@ -45,6 +47,46 @@ def test_nonsense_in_the_environment_still_leaves_at_least_one_thread(bad):
     assert status == 0, err
 
 
+SLOW_GETENV = """
+#include <string.h>
+#include <unistd.h>
+extern char **environ;
+char *getenv(const char *name) {
+    const size_t n = strlen(name);
+    if (strcmp(name, "SOFTGRAD_NUM_THREADS") == 0) usleep(500000);
+    for (char **e = environ; e && *e; e++)
+        if (strncmp(*e, name, n) == 0 && (*e)[n] == '=') return *e + n + 1;
+    return 0;
+}
+"""
+
+
+@linux
+def test_a_setting_made_while_another_thread_finds_out_the_default(tmp_path):
+    """A first call does so without the GIL. It must not undo the setting."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    (tmp_path / "slow.c").write_text(SLOW_GETENV)
+    library = str(tmp_path / "slow.so")
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", library, tmp_path / "slow.c"], check=True, timeout=60
+    )
+    code = """
+import threading, time, numpy, softgrad as sg
+x, begun = numpy.ones((100, 10_000)), threading.Event()
+other = threading.Thread(target=lambda: (begun.set(), sg.softmax(x)))
+other.start()
+begun.wait()
+time.sleep(0.2)
+sg.set_num_threads(7)
+assert other.is_alive()
+other.join()
+print(sg.get_num_threads())
+"""
+    assert run_python(code, LD_PRELOAD=library) == (0, "7", "")
+
+
 THREADS_USED = """
 import os, threading, time
 import numpy as np, softgrad as sg
@@ -54,7 +96,7 @@ print(len(os.listdir("/proc/self/task")))
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the threads in /proc")
+@linux
 @pytest.mark.parametrize("variable", ["OMP_NUM_THREADS", "SOFTGRAD_NUM_THREADS"])
 def test_one_thread_means_no_other_is_started(variable):
     one = {"OPENBLAS_NUM_THREADS": "1", variable: "1"}
@@ -148,70 +190,3 @@ def test_labels_changed_by_another_thread_do_no_harm(threads):
     finally:
         stop.set()
         other.join()
-
-
-FORK = """
-import os, signal, sys
-import numpy as np, softgrad as sg
-sg.set_num_threads(2)
-x = np.random.default_rng(0).normal(0, 3, (200, 10000)).astype(np.float32)
-expected = sg.softmax(x)               # threads exist from here on
-for generation in range(2):            # a child, and a child of the child
-    pid = os.fork()
-    if pid:
-        _, status = os.waitpid(pid, 0)
-        sys.exit(os.waitstatus_to_exitcode(status))
-    signal.alarm(30)
-    assert sg.softmax(x).tobytes() == expected.tobytes()
-    sg.set_num_threads(2)
-    assert sg.softmax(x, 0).shape == x.shape
-os._exit(0)
-"""
-
-
-@posix
-def test_fork_after_threads():
-    """GNU OpenMP hangs in a child forked after it was used."""
-    status, _, err = run_python(FORK, timeout=90)
-    assert status == 0, err
-
-
-@posix
-def test_fork_in_multiprocessing():
-    code = """
-import multiprocessing, numpy as np, softgrad as sg
-x = np.ones((300, 10000), np.float32)
-def work(i):
-    return float(sg.logsumexp(x)[i])
-if __name__ == "__main__":
-    sg.softmax(x)
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        assert pool.map_async(work, range(4)).get(timeout=60) == [work(0)] * 4
-    sg.softmax(x)                      # the parent goes on
-"""
-    status, _, err = run_python(code, timeout=90)
-    assert status == 0, err
-
-
-@posix
-def test_fork_while_another_thread_computes():
-    code = """
-import os, signal, threading, numpy as np, softgrad as sg
-sg.set_num_threads(2)
-x = np.ones((400, 10000), np.float32)
-stop = threading.Event()
-def work():
-    while not stop.is_set():
-        sg.softmax(x)
-t = threading.Thread(target=work); t.start()
-for _ in range(10):
-    pid = os.fork()
-    if not pid:
-        signal.alarm(20)
-        sg.softmax(x)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-stop.set(); t.join()
-"""
-    status, _, err = run_python(code, timeout=90)
-    assert status == 0, err
