@@ -188,6 +188,7 @@ def use():
 """
 
 
+@gnu_openmp
 @pytest.mark.parametrize(
     ("library", "code"), [("sklearn", SKLEARN), ("torch", TORCH)], ids=["sklearn", "torch"]
 )
