@@ -39,13 +39,55 @@ static void sg_parallel(int tasks, sg_task *task, void *context) {
 #endif
 
 /* GNU OpenMP hangs in a child that was forked after its threads had started, by whatever library (GCC bug 58378), Grand
- * Central Dispatch refuses to run there: a process that is not the one that loaded this library is serial. */
+ * Central Dispatch refuses to run there. So a process is serial that was forked from one that had loaded this library; or,
+ * in Linux, that was forked, and where another library had loaded the same OpenMP before. */
 #if defined(_WIN32)
-static int sg_is_forked_child(void) { return 0; }
+static bool sg_is_forked_child(void) { return false; }
 #else
-static pid_t sg_home;
-__attribute__((constructor)) static void sg_remember_process(void) { sg_home = getpid(); }
-static int sg_is_forked_child(void) { return getpid() != sg_home; }
+#include <pthread.h>
+static _Atomic bool sg_forked;
+static bool sg_is_forked_child(void) { return sg_forked; }
+
+#if defined(__linux__) && defined(_OPENMP)
+#include <link.h>
+static bool sg_holds(const struct dl_phdr_info *object, const void *address) {
+    const uintptr_t offset = (uintptr_t)address - object->dlpi_addr;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD && offset - part->p_vaddr < part->p_memsz) return true;
+    }
+    return false;
+}
+static int sg_find_first(struct dl_phdr_info *object, size_t size, void *openmp_is_first) {
+    (void)size;
+    *(bool *)openmp_is_first = sg_holds(object, (const void *)(uintptr_t)&omp_get_max_threads);
+    return *(bool *)openmp_is_first || sg_holds(object, &sg_forked); /* ends the search */
+}
+static bool sg_joined_openmp_in_child(void) {
+    enum { PF_FORKNOEXEC = 0x40 }; /* of proc_pid_stat(5), forked without an exec since */
+    bool openmp_is_first = false;
+    dl_iterate_phdr(sg_find_first, &openmp_is_first); /* in the order of loading */
+    if (!openmp_is_first) return false;
+    char text[256] = "";
+    unsigned long flags = 0;
+    FILE *f = fopen("/proc/self/stat", "r"); /* of the first thread: all others have the flag */
+    if (f) {
+        text[fread(text, 1, sizeof text - 1, f)] = 0;
+        fclose(f);
+    }
+    const char *behind_name = strrchr(text, ')'); /* the name may hold anything */
+    if (!behind_name || sscanf(behind_name, ") %*c %*d %*d %*d %*d %*d %lu", &flags) != 1) return false;
+    return flags & PF_FORKNOEXEC;
+}
+#else
+static bool sg_joined_openmp_in_child(void) { return false; }
+#endif
+
+static void sg_note_fork(void) { sg_forked = true; }
+__attribute__((constructor)) static void sg_watch_forks(void) {
+    sg_forked = sg_joined_openmp_in_child();
+    pthread_atfork(NULL, NULL, sg_note_fork);
+}
 #endif
 
 /* CPUs that this process may use: the affinity mask, and the quota of its control group. */

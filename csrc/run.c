@@ -20,20 +20,25 @@
 /* A further thread pays from about this many elements on (measured: 16 to 32 thousand). */
 enum { ELEMENTS_PER_THREAD = 32768 };
 
-static volatile int threads_wanted = 0; /* 0: not yet decided */
+/* Two of them, so that whoever finds out the default does not undo what another thread sets meanwhile. 0: not yet. */
+static _Atomic int threads_set, threads_by_default;
 
 const char *sg_threading_layer(void) { return SG_THREADING_LAYER; }
 
-void sg_set_num_threads(int n) { threads_wanted = n; }
+void sg_set_num_threads(int n) { threads_set = n; }
+
+static int default_threads(void) {
+    const char *env = getenv("SOFTGRAD_NUM_THREADS");
+    long n = env ? strtol(env, NULL, 10) : 0;
+    if (n < 1) n = sg_cpu_count();
+    return n < 1 ? 1 : n > INT_MAX ? INT_MAX : (int)n;
+}
 
 int sg_get_num_threads(void) {
-    if (threads_wanted == 0) {
-        const char *env = getenv("SOFTGRAD_NUM_THREADS");
-        long n = env ? strtol(env, NULL, 10) : 0;
-        if (n < 1) n = sg_cpu_count();
-        threads_wanted = n < 1 ? 1 : n > INT_MAX ? INT_MAX : (int)n;
-    }
-    return threads_wanted;
+    const int n = threads_set;
+    if (n > 0) return n;
+    if (threads_by_default == 0) threads_by_default = default_threads();
+    return threads_by_default;
 }
 
 /* Threads for so many elements in so many pieces. */

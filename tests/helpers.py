@@ -1,6 +1,7 @@
 """What several test files share: inputs, memory layouts, comparisons, error texts, subprocesses."""
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 WIDE = np.longdouble
+
+FULL = os.environ.get("SOFTGRAD_FULL") == "1"  # .ci/full: the long forms of tests
 
 # Row lengths: every tail of a 64-byte vector and of a group of four, and the edges of blocks.
 SHORT = [*range(1, 71)]
@@ -137,8 +140,6 @@ def raises(error, *words):
 
 def run_python(code, *, timeout=60, **environment):
     """Run code in a fresh interpreter; (exit status, stdout, stderr)."""
-    import os
-
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "SOFTGRAD_"))}
     done = subprocess.run(
         [sys.executable, "-c", code],

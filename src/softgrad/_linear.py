@@ -279,7 +279,7 @@ class _Layer:
         sample_weight = request.sample_weight
         if sample_weight is not None:
             sample_weight = sample_weight[rows]
-        z, part = logits[:, :, None], np.empty(len(x))
+        z, part = logits[:, :, None], np.empty(len(x), np.float64)
         _core.cross_entropy(
             z, labels, request.ignore_index, probs, request.weight, sample_weight,
             request.label_smoothing, request.temperature, request.z_loss, norm, part,

@@ -155,10 +155,12 @@ class Request:
 
     def no_loss(self) -> Array:
         """Losses of all rows, to write to; what they are where there is no class."""
-        loss = np.zeros(self.rows)
+        loss = np.zeros(self.rows, np.float64)  # without it NumPy 2.4, 2.5 leak a reference
         if self.classes == 0 and self.probs is not None and self.z_loss > 0.0:
             # z_loss * logsumexp(nothing)^2, and 0 * inf = 0
-            weight = np.ones(self.rows) if self.sample_weight is None else self.sample_weight
+            weight = self.sample_weight
+            if weight is None:
+                weight = np.ones(self.rows, np.float64)
             loss[weight != 0.0] = np.copysign(np.inf, weight[weight != 0.0])
         return loss
 
