@@ -142,7 +142,7 @@ def as_number(function: str, name: str, value: Any, dtype: np.dtype[Any] = FLOAT
 def as_int(function: str, name: str, value: Any) -> int:
     """`value` as an int."""
     try:
-        return int(operator.index(value))  # no subclass
+        return operator.index(value)
     except TypeError:
         kind = type(value).__name__
         raise TypeError(f"{function}: expected {name} to be an int, got {kind}") from None

@@ -220,7 +220,7 @@ class _Layer:
     def run(self, with_grads: bool) -> tuple[Any, tuple[Any, Any, Array | None]]:
         """(loss, (dx, dw, db))."""
         request, classes = self.request, len(self.w)
-        norm, loss = request.norm(), request.no_loss()
+        loss, norm = request.no_loss(), request.norm()  # memory before work
         if with_grads:
             self.dx = np.zeros(self.x.shape, self.given)
             self.dw = np.zeros(self.w.shape, self.given)

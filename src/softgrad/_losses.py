@@ -217,7 +217,7 @@ def evaluate(
     if len(given) == 2 and overlap(*given):
         raise ValueError(f"{function}: expected two arrays as out, got two that overlap")
 
-    norm, loss = request.norm(), request.no_loss()
+    loss, norm = request.no_loss(), request.norm()  # memory before work
     if a.size == 0:
         return request.reduce(loss, norm), *(
             np.empty_like(a) if out is None else out for out in outs
