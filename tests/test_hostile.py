@@ -193,11 +193,12 @@ def test_an_out_that_lies_across_itself(name, kind, step):
     assert_same_bits(memory, wanted)
 
 
+ROWS, CLASSES = 60, 300  # more than go through a kernel at once
 OVERLAPPED = {
-    "where": np.arange(15).reshape(3, 5) % 4 > 0,
-    "b": np.linspace(1, 2, 15).reshape(3, 5),
-    "weight": np.linspace(1, 2, 5),
-    "sample_weight": np.linspace(1, 2, 3),
+    "where": np.arange(ROWS * CLASSES).reshape(ROWS, CLASSES) % 4 > 0,
+    "b": np.linspace(1, 2, ROWS * CLASSES).reshape(ROWS, CLASSES),
+    "weight": np.linspace(1, 2, CLASSES),
+    "sample_weight": np.linspace(1, 2, ROWS),
 }
 
 
@@ -213,7 +214,7 @@ def read_with_out():
 @pytest.mark.parametrize(("name", "place"), [*read_with_out()])
 def test_overlap_by_one_element(name, place, side):
     """The last element of what is read is the first one of `out`, or the other way around."""
-    given = arguments(name)
+    given = arguments(name, shape=(ROWS, CLASSES if name not in JACOBIANS else 70))
     options = {} if isinstance(place, int) else {place: OVERLAPPED[place]}
     expected = getattr(sg, name)(*given, **options)
     result, a = array_of(expected), given[place] if isinstance(place, int) else OVERLAPPED[place]
