@@ -171,8 +171,10 @@ class Request:
         )
 
     def no_loss(self) -> Array:
-        """Losses of all rows, to write to; what they are where there is no class."""
+        """Losses of all rows, to write to; what they are where there is no class. The memory of what reduce() returns is taken
+        here, as none may be lacking once `out` has been written."""
         loss = np.zeros(self.rows)
+        self.reduced = np.empty(self.rows if self.reduction == "none" else 1, self.dtype)
         if self.classes == 0 and self.probs is not None and self.z_loss > 0.0:
             # z_loss * logsumexp(nothing)^2, and 0 * inf = 0
             weight = np.ones(self.rows) if self.sample_weight is None else self.sample_weight
@@ -182,12 +184,10 @@ class Request:
     def reduce(self, loss: Array, norm: tuple[float, float]) -> Any:
         """The loss as it is returned, from the losses (float64) of all rows."""
         if self.reduction == "none":
-            losses = np.empty(self.rows, self.dtype)
-            _core.narrow(loss, losses)
-            return losses.reshape(self.shape)[()]
-        reduced = np.empty(1, self.dtype)
-        _core.reduce(loss, norm, reduced)
-        return reduced[0]
+            _core.narrow(loss, self.reduced)
+            return self.reduced.reshape(self.shape)[()]
+        _core.reduce(loss, norm, self.reduced)
+        return self.reduced[0]
 
 
 def evaluate(
