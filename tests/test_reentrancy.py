@@ -2,6 +2,7 @@
 arrays that the same call was given.
 """
 
+import array
 import inspect
 import itertools
 import re
@@ -314,3 +315,35 @@ def test_a_subclass_that_lies_about_itself(name, monkeypatch):
     else:
         assert (actual[-1] if isinstance(actual, tuple) else actual) is options["out"]
         assert_same_bits(memory, expected[-1] if isinstance(expected, tuple) else expected)
+
+
+class Described:
+    def __init__(self, a, **changes):
+        self.memory, self.__array_interface__ = a, a.__array_interface__ | changes
+
+
+def test_what_an_object_says_of_its_memory():
+    """Any view of it will do; what cannot be one is NumPy's error, or no number."""
+    a = np.arange(15.0)
+    for shape, strides in (
+        ((3, 5), (0, 8)),
+        ((4, 6), (8, 16)),
+        ((5, 3), (8, 0)),
+        ((0, 2**40), None),
+    ):
+        rows = Described(a, shape=shape, strides=strides)
+        assert_same_bits(sg.softmax(rows), sg.softmax(np.array(rows)))
+    wrong = [{"shape": (-3, 5)}, {"strides": (8, 8)}, {"shape": (2**62, 2)}, {"typestr": "<x9"}]
+    for changes in wrong:
+        with pytest.raises((TypeError, ValueError)):
+            sg.softmax(Described(a, **changes))
+    on_gpu = type("OnGpu", (), {"__cuda_array_interface__": a.__array_interface__})()
+    with raises(TypeError, "softmax", "object"):
+        sg.softmax(on_gpu)
+
+
+def test_memory_that_is_exported_cannot_be_resized():
+    x = array.array("d", [1.0, 2.0, 3.0])
+    with pytest.raises(BufferError):
+        sg.softmax(x, temperature=Acting(1.0, lambda: x.append(4.0)))
+    assert len(x) == 3
