@@ -20,6 +20,10 @@
 /* A further thread pays from about this many elements on (measured: 16 to 32 thousand). */
 enum { ELEMENTS_PER_THREAD = 32768 };
 
+/* Scratch never takes more than this for a class of a long row, team included. Sizes of rows of stride 0, which no memory
+ * bounds, would wrap around otherwise. */
+enum { MOST_BYTES_A_CLASS = 64 };
+
 /* Two of them, so that whoever finds out the default does not undo what another thread sets meanwhile. 0: not yet. */
 static _Atomic int threads_set, threads_by_default;
 
@@ -131,12 +135,14 @@ int sg_run(sg_kernel *kernel, const sg_call *given, size_t itemsize) {
     sg_team team = {team_for(call, itemsize), run_team, NULL};
     const size_t team_bytes = team.tasks > 1 ? sg_team_bytes(call->n) : 0;
     const bool halves = sg_has_halves(call);
+    if ((size_t)call->n > SIZE_MAX / MOST_BYTES_A_CLASS) return -1;
     const size_t bytes = halves ? sg_halves_bytes(call) : sg_scratch_bytes(call, itemsize);
     shared_run s = {kernel, call, NULL, bytes, rows, (rows + tasks - 1) / tasks, halves};
     /* whole tiles where rows stand in lanes; the last task may get less */
     if (tasks > 1 && (call->n <= SG_SHORT_N || call->x.axis != 1)) s.share = (s.share + 15) / 16 * 16;
     void *memory = NULL;
     if (s.scratch_bytes + team_bytes > 0) {
+        if (s.scratch_bytes > (SIZE_MAX - team_bytes - 64) / (size_t)tasks) return -1;
         memory = malloc((size_t)tasks * s.scratch_bytes + team_bytes + 64);
         if (!memory) return -1;
         s.scratch = (char *)(((uintptr_t)memory + 63) / 64 * 64);

@@ -70,10 +70,13 @@ def convert(a: Array, dtype: np.dtype[Any]) -> Array:
                 return convert(a.T, dtype).T
         with _core.DefaultMode(), np.errstate(all="ignore"):
             return a.astype(dtype)
+    return a if has_whole_steps(a) else a.copy(order="K")
+
+
+def has_whole_steps(a: Array) -> bool:
+    """Whether `a` is aligned and its strides count elements, as the kernels take it."""
     flags = a.flags
-    if flags.aligned and (flags.forc or all(step % dtype.itemsize == 0 for step in a.strides)):
-        return a
-    return a.copy(order="K")
+    return flags.aligned and (flags.forc or all(step % a.itemsize == 0 for step in a.strides))
 
 
 def as_real(function: str, name: str, value: Any, dtype: np.dtype[Any] | None = None) -> Array:
@@ -109,7 +112,16 @@ def common_dtype(function: str, **arrays: Array) -> np.dtype[Any]:
     return floating_dtype(function, names, common)
 
 
-def as_number(function: str, name: str, value: Any, dtype: np.dtype[Any]) -> float:
+def read_axis(function: str, axis: Any) -> Any:
+    """`axis` of ints alone, or None."""
+    if axis is None:
+        return None
+    if isinstance(axis, tuple):
+        return tuple(as_int(function, "axis", one) for one in axis)
+    return as_int(function, "axis", axis)
+
+
+def as_number(function: str, name: str, value: Any, dtype: np.dtype[Any] = FLOAT64) -> float:
     """`value` rounded to `dtype`."""
     try:
         if isinstance(value, (str, bytes, bytearray)):  # float() reads text
@@ -286,13 +298,17 @@ class Fold:
 
     def settle(self, written: Array, result: Array) -> None:
         """Copy what the kernel wrote into the result, unless it is a view of it."""
-        if written.base is not result and not np.may_share_memory(written, result):
+        base = written.base
+        if base is not None and (base is result or base is result.base):
+            return
+        if not np.may_share_memory(written, result):
             np.copyto(result, self.unfold(written, result.shape))
 
 
 def target(view: Array, out: Array, in_place: Sequence[Array], read: Sequence[Array]) -> Array:
     """What a kernel writes to: `view`, which is `out` in another shape; or a new array like `view`,
-    where it is not a view, or overlaps what is read (other than by being it, for `in_place`) or itself.
+    where it is not a view, has strides that are no whole number of elements, or overlaps what is read
+    (other than by being it, for `in_place`) or itself.
     """
     if not np.may_share_memory(view, out):
         return view
@@ -300,6 +316,7 @@ def target(view: Array, out: Array, in_place: Sequence[Array], read: Sequence[Ar
         any(overlap(view, a) and not _same_place(view, a) for a in in_place)
         or any(overlap(view, a) for a in read)
         or overlaps_itself(out)
+        or not has_whole_steps(out)
     ):
         return np.empty(view.shape, view.dtype)
     return view

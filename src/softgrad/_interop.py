@@ -18,9 +18,31 @@ ON_CPU = (1, 3, 11, 13)
 PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
 
 
+def is_ndarray(value: Any) -> bool:
+    """Whether that is one of NumPy's, or of a subclass, and does not merely say so."""
+    return issubclass(type(value), np.ndarray)
+
+
+def read(function: str, name: str, value: Any) -> Any:
+    """`value` with no code in it left to run: an array, or None.
+
+    All arguments are read before any is looked at: reading may run code of the caller's, which may reshape or resize the
+    others. NumPy's own arrays stay as they are; as_array() then takes their memory.
+    """
+    return value if value is None or is_ndarray(value) else as_array(function, name, value)
+
+
+def read_out(function: str, name: str, value: Any) -> Any:
+    """As read(), of what is written to."""
+    return value if value is None or is_ndarray(value) else as_memory(function, name, value)
+
+
 def as_array(function: str, name: str, value: Any) -> Array:
-    """`value` as a plain array: its own memory wherever its library shares that, else a copy."""
-    if isinstance(value, np.ndarray):
+    """`value` as a plain array: its own memory wherever its library shares that, else a copy. Of an ndarray it is a view, whose
+    shape nobody else can change."""
+    if type(value) is np.ndarray:
+        return value[...]
+    if is_ndarray(value):
         return np.asarray(value)
     has_array = hasattr(value, "__array__")
     if not has_array and not hasattr(value, "__dlpack__"):
@@ -48,7 +70,7 @@ def as_array(function: str, name: str, value: Any) -> Array:
 def as_memory(function: str, name: str, value: Any) -> Array:
     """`value` as a plain array in its own memory; raise where its library gives none to write to."""
     a = as_array(function, name, value)
-    if isinstance(value, np.ndarray):
+    if is_ndarray(value):
         return a
     kind = type(value).__name__
     if not _offers_memory(value):

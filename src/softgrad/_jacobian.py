@@ -13,12 +13,15 @@ from softgrad._arrays import (
     Fold,
     Out,
     as_axis,
+    as_int,
+    as_number,
     as_out,
     as_real,
     as_temperature,
     computing_dtype,
     target,
 )
+from softgrad._interop import read, read_out
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -123,12 +126,16 @@ def _jacobian(
     temperature: float,
     out: Out,
 ) -> Array:
+    x, place = read(function, "x", x), read_out(function, "out", out)
+    axis = as_int(function, "axis", axis)
+    temperature = as_number(function, "temperature", temperature)
+
     a = as_real(function, "x", x)
     axis = as_axis(function, axis, a.ndim)
     t = as_temperature(function, temperature, computing_dtype(a.dtype))
     n = a.shape[axis]
     shape = (*a.shape[:axis], *a.shape[axis + 1 :], n, n)
-    memory = as_out(function, out, shape, a.dtype)
+    memory = as_out(function, place, shape, a.dtype)
     result = np.empty(shape, a.dtype) if memory is None else memory
     given: Array = result if out is None else out
     if a.size == 0:

@@ -19,8 +19,8 @@ from softgrad._arrays import (
     convert,
 )
 from softgrad._cross_entropy import Reduction
-from softgrad._interop import as_array
-from softgrad._losses import Options, Request
+from softgrad._interop import as_array, read
+from softgrad._losses import Options, Request, read_targets
 from softgrad._matmul import BLOCK_BYTES, column_sums, matmul
 
 if TYPE_CHECKING:
@@ -176,6 +176,10 @@ class _Layer:
     def __init__(
         self, function: str, x: Any, w: Any, targets: Any, bias: Any, options: Options, step: Any
     ) -> None:
+        x, w, bias = read(function, "x", x), read(function, "w", w), read(function, "bias", bias)
+        targets, options = read_targets(function, targets), options.read(function)
+        step = None if step is None else as_int(function, "chunk_rows", step)
+
         self.x, self.w = as_array(function, "x", x), as_array(function, "w", w)
         self.given = common_dtype(function, x=self.x, w=self.w)  # the gradients' type
         self.dtype = computing_dtype(self.given)
@@ -190,7 +194,7 @@ class _Layer:
             self.bias = as_real(function, "bias", bias, self.dtype)
             check_shape(function, "bias", self.bias, (classes,), "the classes")
         self.request = Request(function, self.dtype, (rows, classes), 1, targets, options)
-        self.step = self._default_step() if step is None else as_int(function, "chunk_rows", step)
+        self.step = self._default_step() if step is None else step
         if self.step < 1:
             raise ValueError(f"{function}: expected chunk_rows >= 1, got {step}")
         self.dx: Array | None = None
@@ -216,7 +220,7 @@ class _Layer:
     def run(self, with_grads: bool) -> tuple[Any, tuple[Any, Any, Array | None]]:
         """(loss, (dx, dw, db))."""
         request, classes = self.request, len(self.w)
-        norm, loss = request.norm(), request.no_loss()
+        loss, norm = request.no_loss(), request.norm()  # memory before work
         if with_grads:
             self.dx = np.zeros(self.x.shape, self.given)
             self.dw = np.zeros(self.w.shape, self.given)

@@ -27,7 +27,7 @@ from softgrad._arrays import (
     floating_dtype,
     overlap,
 )
-from softgrad._interop import as_array
+from softgrad._interop import as_array, read, read_out
 
 IGNORE_INDEX = -100  # torch.nn.functional.cross_entropy's default
 REDUCTIONS = ("mean", "sum", "none")
@@ -45,9 +45,33 @@ class Options(NamedTuple):
     temperature: Any = 1.0
     z_loss: Any = 0.0
 
+    def read(self, function: str) -> Options:
+        """These with no code in them left to run, as _interop.read() has it."""
+        if not isinstance(self.reduction, str) or self.reduction not in REDUCTIONS:
+            raise ValueError(
+                f"{function}: expected reduction to be mean, sum or none, got {self.reduction!r}"
+            )
+        return Options(
+            read(function, "weight", self.weight),
+            read(function, "sample_weight", self.sample_weight),
+            as_int(function, "ignore_index", self.ignore_index),
+            REDUCTIONS[REDUCTIONS.index(self.reduction)],  # no subclass of str
+            as_number(function, "label_smoothing", self.label_smoothing),
+            as_number(function, "temperature", self.temperature),
+            as_number(function, "z_loss", self.z_loss),
+        )
+
+
+def read_targets(function: str, targets: Any) -> Any:
+    """As _interop.read(); an empty list is no list of floats."""
+    a = read(function, "targets", targets)
+    if a is not targets and a.size == 0 and not hasattr(targets, "dtype"):
+        return a.astype(INT64)
+    return a
+
 
 class Request:
-    """Targets and options for logits of a computing type and a shape, checked and converted."""
+    """Targets and options, which were read, for logits of a computing type and a shape, checked and converted."""
 
     def __init__(
         self,
@@ -58,10 +82,6 @@ class Request:
         targets: Any,
         options: Options,
     ) -> None:
-        if not isinstance(options.reduction, str) or options.reduction not in REDUCTIONS:
-            raise ValueError(
-                f"{function}: expected reduction to be mean, sum or none, got {options.reduction!r}"
-            )
         self.function, self.dtype, self.reduction = function, dtype, options.reduction
         self.classes = shape[axis]
         self.shape = (*shape[:axis], *shape[axis + 1 :])  # of the rows
@@ -80,13 +100,10 @@ class Request:
         self.sample_weight = self._vector(
             "sample_weight", options.sample_weight, self.shape, "the rows"
         )
-        self.ignore_index = as_int(function, "ignore_index", options.ignore_index)
+        self.ignore_index: int = options.ignore_index
         self.labels: Array | None = None  # int64 (rows,)
         self.probs: Array | None = None  # as given, not yet of the computing type
-        a = as_array(function, "targets", targets)
-        if a.size == 0 and not hasattr(targets, "dtype"):
-            a = a.astype(np.int64)  # an empty list is no list of floats
-        self._take_targets(a, shape, axis)
+        self._take_targets(as_array(function, "targets", targets), shape, axis)
 
     def _vector(self, name: str, value: Any, shape: tuple[int, ...], like: str) -> Array | None:
         if value is None:
@@ -154,8 +171,10 @@ class Request:
         )
 
     def no_loss(self) -> Array:
-        """Losses of all rows, to write to; what they are where there is no class."""
+        """Losses of all rows, to write to; what they are where there is no class. The memory of what reduce() returns is taken
+        here, as none may be lacking once `out` has been written."""
         loss = np.zeros(self.rows, np.float64)  # without it NumPy 2.4, 2.5 leak a reference
+        self.reduced = np.empty(self.rows if self.reduction == "none" else 1, self.dtype)
         if self.classes == 0 and self.probs is not None and self.z_loss > 0.0:
             # z_loss * logsumexp(nothing)^2, and 0 * inf = 0
             weight = self.sample_weight
@@ -167,12 +186,10 @@ class Request:
     def reduce(self, loss: Array, norm: tuple[float, float]) -> Any:
         """The loss as it is returned, from the losses (float64) of all rows."""
         if self.reduction == "none":
-            losses = np.empty(self.rows, self.dtype)
-            _core.narrow(loss, losses)
-            return losses.reshape(self.shape)[()]
-        reduced = np.empty(1, self.dtype)
-        _core.reduce(loss, norm, reduced)
-        return reduced[0]
+            _core.narrow(loss, self.reduced)
+            return self.reduced.reshape(self.shape)[()]
+        _core.reduce(loss, norm, self.reduced)
+        return self.reduced[0]
 
 
 def evaluate(
@@ -186,18 +203,23 @@ def evaluate(
 ) -> tuple[Any, ...]:
     """(loss, *derivatives) of the argument `name`, logits or probs; as many derivatives as there are
     `outs`, each None or where to write it."""
+    x, targets = read(function, name, x), read_targets(function, targets)
+    axis, options = as_int(function, "axis", axis), options.read(function)
+    names = ["out"] if len(outs) == 1 else ["out[0]", "out[1]"]
+    places = [read_out(function, *out) for out in zip(names, outs, strict=False)]
+
     a = as_real(function, name, x)
     axis = as_axis(function, axis, a.ndim)
     request = Request(function, computing_dtype(a.dtype), a.shape, axis, targets, options)
     memories = [
-        as_out(function, out, a.shape, a.dtype, "out" if len(outs) == 1 else f"out[{i}]")
-        for i, out in enumerate(outs)
+        as_out(function, place, a.shape, a.dtype, of)
+        for of, place in zip(names, places, strict=False)
     ]
     given = [memory for memory in memories if memory is not None]
     if len(given) == 2 and overlap(*given):
         raise ValueError(f"{function}: expected two arrays as out, got two that overlap")
 
-    norm, loss = request.norm(), request.no_loss()
+    loss, norm = request.no_loss(), request.norm()  # memory before work
     if a.size == 0:
         return request.reduce(loss, norm), *(
             np.empty_like(a) if out is None else out for out in outs
@@ -207,11 +229,11 @@ def evaluate(
     if request.probs is not None:
         probs = fold.view(as_factors(function, "targets", request.probs, a))
     small = (request.labels, request.weight, request.sample_weight)
-    read = [b for b in (probs, *small) if b is not None]
+    beside = [b for b in (probs, *small) if b is not None]
     results, written = [], []
     for i, memory in enumerate(memories):
         in_place = [a3] if i == 0 else []
-        result, target = fold.output(memory, a, in_place, read if i == 0 else [a3, *read])
+        result, target = fold.output(memory, a, in_place, beside if i == 0 else [a3, *beside])
         results.append(result)
         written.append(target)
     shared = (

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from softgrad import _core
-from softgrad._arrays import Array, Fold, Out, as_axis, as_out, check_shape, common_dtype, convert
-from softgrad._interop import as_array
+from softgrad._arrays import (
+    Array,
+    Fold,
+    Out,
+    as_axis,
+    as_int,
+    as_out,
+    check_shape,
+    common_dtype,
+    convert,
+)
+from softgrad._interop import as_array, read, read_out
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -197,12 +207,15 @@ def _product(
     **arrays: ArrayLike,
 ) -> Array:
     first, second = arrays
-    y, g = (as_array(function, name, a) for name, a in arrays.items())
+    given = {name: read(function, name, a) for name, a in arrays.items()}
+    axis, place = as_int(function, "axis", axis), read_out(function, "out", out)
+
+    y, g = (as_array(function, name, a) for name, a in given.items())
     dtype = common_dtype(function, **{first: y, second: g})
     y, g = convert(y, dtype), convert(g, dtype)
     axis = as_axis(function, axis, y.ndim)
     check_shape(function, second, g, y.shape, f"that of {first}")
-    memory = as_out(function, out, y.shape, y.dtype)
+    memory = as_out(function, place, y.shape, y.dtype)
     if y.size == 0:
         return np.empty_like(y) if out is None else out
     fold = Fold(y, (axis,))

@@ -15,13 +15,16 @@ from softgrad._arrays import (
     as_axes,
     as_factors,
     as_hidden,
+    as_number,
     as_out,
     as_real,
     as_temperature,
     computing_dtype,
     hide,
+    read_axis,
     target,
 )
+from softgrad._interop import read, read_out
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -160,11 +163,15 @@ def _map(
     out: Out,
     hidden_result: float,
 ) -> Any:
+    x, where = read(function, "x", x), read(function, "where", where)
+    axis, temperature = read_axis(function, axis), as_number(function, "temperature", temperature)
+    place = read_out(function, "out", out)
+
     a = as_real(function, "x", x)
     axes = as_axes(function, axis, a.ndim)
     t = as_temperature(function, temperature, computing_dtype(a.dtype))
     hidden = None if where is None else as_hidden(function, where, a.shape)
-    memory = as_out(function, out, a.shape, a.dtype)
+    memory = as_out(function, place, a.shape, a.dtype)
     if hidden is not None:
         a = hide(a, hidden, -np.inf)
         memory = a if memory is None else memory  # the copy is ours
@@ -239,6 +246,15 @@ def logsumexp(
     if y is not None:
         return y
     function = "logsumexp"
+    x, b, where = (
+        read(function, name, value) for name, value in (("x", x), ("b", b), ("where", where))
+    )
+    axis, keepdims, place = (
+        read_axis(function, axis),
+        bool(keepdims),
+        read_out(function, "out", out),
+    )
+
     a = as_real(function, "x", x)
     dtype = computing_dtype(a.dtype)
     factors = None
@@ -254,7 +270,7 @@ def logsumexp(
     hidden = None if where is None else as_hidden(function, where, a.shape)
     kept = tuple(1 if d in axes else size for d, size in enumerate(a.shape))
     shape = kept if keepdims else tuple(n for d, n in enumerate(a.shape) if d not in axes)
-    memory = as_out(function, out, shape, dtype)
+    memory = as_out(function, place, shape, dtype)
     result = np.empty(shape, dtype) if memory is None else memory
     if a.size == 0:
         result[...] = -np.inf
