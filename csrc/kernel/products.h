@@ -1,6 +1,11 @@
 /* products.h - products with the Jacobians of softmax and log_softmax. Included once per dtype, no include
  * guard. x of the call is y = softmax or ly = log_softmax, g the vector; out may be either. */
 
+SG_INLINE wide FN(add_product)(int layout, int full, wide sum, FN(view) g, FN(view) y, ptrdiff_t v,
+                               ptrdiff_t n) {
+    if (full) return FN(wide_fma_at)(sum, g.p + v * g.step, y.p + v * y.step);
+    return FN(wide_fma)(sum, FN(read)(layout, full, g, v, n, 0), FN(read)(layout, full, y, v, n, 0));
+}
 /* The dot product of each row, in its lane. */
 SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) g) {
     FN(wide_lanes) of_rows;
@@ -15,8 +20,7 @@ SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) 
                 SG_PREFETCH(yr.p + v * VL + next_y);
                 SG_PREFETCH(gr.p + v * VL + next_g);
             }
-            sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, gr, v, t->n, 0),
-                                  FN(read)(layout, full, yr, v, t->n, 0));
+            sum[l] = FN(add_product)(layout, full, sum[l], gr, yr, v, t->n);
         });
         dot = FN(fold_chains)(layout, sum);
         if (layout == LAYOUT_ACROSS) FN(set_wide_lane)(&of_rows, r, dot);
@@ -36,8 +40,7 @@ SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_bu
         SG_EACH(LAYOUT_ACROSS, n, 4, {
             SG_PREFETCH(y.p + v * VL + BLOCK_N);
             SG_PREFETCH(g.p + v * VL + BLOCK_N);
-            sum[l] = FN(wide_fma)(sum[l], FN(read)(LAYOUT_ACROSS, full, g, v, n, 0),
-                                  FN(read)(LAYOUT_ACROSS, full, y, v, n, 0));
+            sum[l] = FN(add_product)(LAYOUT_ACROSS, full, sum[l], g, y, v, n);
         });
     }
     const wide dot = FN(fold_chains)(LAYOUT_ACROSS, sum);

@@ -165,6 +165,10 @@ SG_BODY wide_f64 wide_fma_f64(wide_f64 x, vf64 p, vf64 q) {
     return x;
 }
 
+SG_INLINE wide_f64 wide_fma_at_f64(wide_f64 x, const double *p, const double *q) {
+    return wide_fma_f64(x, vf64_load(p), vf64_load(q));
+}
+
 /* x + p (m - q) */
 SG_BODY wide_f64 wide_fma_difference_f64(wide_f64 x, vf64 p, vf64 m, vf64 q) {
     vf64 e;
