@@ -6,6 +6,7 @@
 #include "softgrad.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #if !defined(_WIN32)
@@ -20,20 +21,22 @@
 /* A further thread pays from about this many elements on (measured: 16 to 32 thousand). */
 enum { ELEMENTS_PER_THREAD = 32768 };
 
-static volatile int threads_wanted = 0; /* 0: not yet decided */
+static _Atomic int threads_wanted = 0; /* 0: not yet decided */
 
 const char *sg_threading_layer(void) { return SG_THREADING_LAYER; }
 
 void sg_set_num_threads(int n) { threads_wanted = n; }
 
 int sg_get_num_threads(void) {
-    if (threads_wanted == 0) {
-        const char *env = getenv("SOFTGRAD_NUM_THREADS");
-        long n = env ? strtol(env, NULL, 10) : 0;
-        if (n < 1) n = sg_cpu_count();
-        threads_wanted = n < 1 ? 1 : n > INT_MAX ? INT_MAX : (int)n;
-    }
-    return threads_wanted;
+    const int wanted = threads_wanted;
+    if (wanted != 0) return wanted;
+    const char *env = getenv("SOFTGRAD_NUM_THREADS");
+    long n = env ? strtol(env, NULL, 10) : 0;
+    if (n < 1) n = sg_cpu_count();
+    /* what another thread has set meanwhile stays */
+    int undecided = 0;
+    const int found = n < 1 ? 1 : n > INT_MAX ? INT_MAX : (int)n;
+    return atomic_compare_exchange_strong(&threads_wanted, &undecided, found) ? found : undecided;
 }
 
 /* Threads for so many elements in so many pieces. */
@@ -62,7 +65,7 @@ static void run_share(void *context, int i) {
     ptrdiff_t begin = i * s->share;
     ptrdiff_t end = begin + s->share < s->rows ? begin + s->share : s->rows;
     sg_fpmode mode = sg_fpmode_enter();
-    char *scratch = s->scratch + (size_t)i * s->scratch_bytes;
+    char *scratch = s->scratch ? s->scratch + (size_t)i * s->scratch_bytes : NULL;
     if (begin < end) {
         if (s->halves) sg_run_halves(s->kernel, s->call, begin, end, scratch);
         else s->kernel(s->call, begin, end, scratch);
