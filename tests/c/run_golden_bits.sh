@@ -14,16 +14,12 @@ check() {
     echo "== $1${2:+, $2}"
     # $1 is a command with its options, $2 a command or nothing.
     # shellcheck disable=SC2086
-    for source in tests/c/golden_bits.c tests/c/guard_pages.c csrc/*.c; do
+    for source in csrc/*.c; do
         echo "$source"
     done | xargs -P 2 -I {} sh -c "$1 $flags -c {} -o $work/\$(basename {} .c).o"
-    # shellcheck disable=SC2086
-    for test in golden_bits guard_pages; do
-        mv "$work/$test.o" "$work/$test.test"
-    done
     for test in golden_bits guard_pages; do
         # shellcheck disable=SC2086
-        $1 "$work"/*.o -x none "$work/$test.test" -o "$work/$test" -lm -lpthread
+        $1 $flags "$work"/*.o tests/c/$test.c -o "$work/$test" -lm -lpthread
     done
     rm "$work"/*.o
     ${2:-} "$work/golden_bits" >"$work/bits.txt"
