@@ -1,12 +1,12 @@
 #!/bin/sh
-# run_sanitizers.sh PYTHON [TEST...] - csrc under AddressSanitizer and UndefinedBehaviorSanitizer: golden_bits.c and
-# guard_pages.c, then the extension, built from the same objects, by the pytest files and by SECONDS (20) of fuzzing. One
+# run_sanitizers.sh SECONDS PYTHON TEST... - csrc under AddressSanitizer and UndefinedBehaviorSanitizer: golden_bits.c and
+# guard_pages.c, then the extension, built from the same objects, by the pytest files and by SECONDS of fuzzing. One
 # instruction set, and without the checks of pointers that AddressSanitizer's come near to; with SOFTGRAD_FULL=1 all of both.
 set -eu
 cd "$(dirname "$0")/../.."
 
-python=$1
-shift
+seconds=$1 python=$2
+shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 flags="-O1 -g -fPIC -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -49,4 +49,4 @@ $compiler -std=c11 -ffp-contract=off -fno-math-errno -Icsrc "$includes" -shared 
 export LD_PRELOAD="$runtime" PYTHONPATH="$work:tests" PYTHONMALLOC=malloc
 "$python" -c "import softgrad; assert softgrad.__file__.startswith('$work'), softgrad.__file__"
 "$python" -m pytest -q -p no:cacheprovider "$@"
-"$python" tests/fuzz.py "${SECONDS_OF_FUZZING:-20}"
+"$python" tests/fuzz.py "$seconds"
