@@ -70,7 +70,7 @@ def check_reference(case, actual):
         elif name in PRODUCTS:
             y, g = (np.abs(a.astype(np.longdouble)) for a in case.plain_given)
             # squares of larger ones leave the range of the computing type
-            if not (y.size and max(y.max(), g.max()) < 1e3):
+            if not y.size or (y >= 1e3).any() or (g >= 1e3).any():
                 return
             e = np.exp(-y)
             terms = {
@@ -83,7 +83,7 @@ def check_reference(case, actual):
             exact = getattr(reference, name)(x, **options)
             terms = 0
             if name in JACOBIANS and options["temperature"] < 1:
-                # a subnormal probability is rounded before it is divided by T (jacobian.h)
+                # jacobian.h rounds 1 - s, which may be subnormal, before it divides by T: 37 ULP off near 1e-38
                 terms = np.finfo(x.dtype).tiny / options["temperature"]
             if name == "logsumexp":
                 terms = np.where(np.isfinite(x), np.abs(x), 0).max(-1, initial=0) + 1
