@@ -1,4 +1,5 @@
-"""The checks beside the tests, one command each: `nox -s lint`, `nox -s c`, `nox -s docs`, `nox -s dist`.
+"""The checks beside the tests, one command each: `nox -s lint`, `nox -s c`, `nox -s sanitize`, `nox -s docs`,
+`nox -s dist`.
 
 .ci/run calls them all. The tests need no session: README.md has their command.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "c", "docs", "dist"]
+nox.options.sessions = ["lint", "c", "sanitize", "docs", "dist"]
 
 ROOT = Path(__file__).parent
 ZIG = "ziglang==0.17.0"
@@ -73,6 +74,24 @@ def c(session: nox.Session) -> None:
     session.run("sh", "tests/c/run_golden_bits.sh", external=True)
     session.install(ZIG)
     session.run("sh", "tests/c/run_platforms.sh", external=True)
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """Run C and Python under sanitizers, threads and memcheck too; fuzz the interface."""
+    project = nox.project.load_toml(ROOT / "pyproject.toml")["project"]
+    session.install("numpy", *project["optional-dependencies"]["test"])
+    tests = "tests/test_out.py tests/test_special_values.py"
+    if FULL:  # test_memmap.py sets limits to memory, in which the sanitizer has no room
+        tests = "tests --ignore=tests/test_bench.py --ignore=tests/test_examples.py --ignore=tests/test_memmap.py"
+    jobs = [
+        f"run_sanitizers.sh {1200 if FULL else 20} python {tests}",
+        f"run_threads.sh {1 if FULL else 4}",
+        "run_memcheck.sh",
+    ]
+    # two at a time, as each compiles one large file
+    parallel = "printf '%s\\n' \"$@\" | xargs -P 2 -I {} sh -c 'sh tests/c/{}'"
+    session.run("sh", "-c", parallel, "sanitize", *jobs, external=True)
 
 
 @nox.session

@@ -6,6 +6,7 @@
 #include "softgrad.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #if !defined(_WIN32)
@@ -71,7 +72,7 @@ static void run_share(void *context, int i) {
     ptrdiff_t begin = i * s->share;
     ptrdiff_t end = begin + s->share < s->rows ? begin + s->share : s->rows;
     sg_fpmode mode = sg_fpmode_enter();
-    char *scratch = s->scratch + (size_t)i * s->scratch_bytes;
+    char *scratch = s->scratch ? s->scratch + (size_t)i * s->scratch_bytes : NULL;
     if (begin < end) {
         if (s->halves) sg_run_halves(s->kernel, s->call, begin, end, scratch);
         else s->kernel(s->call, begin, end, scratch);

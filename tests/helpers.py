@@ -79,7 +79,8 @@ def assert_close(actual, expected, *, terms=0, ulps=8):
 def bits(a):
     """The bytes of an array as integers, every NaN the same."""
     a = np.ascontiguousarray(a)
-    a = np.where(np.isnan(a), np.array(np.nan, a.dtype), a) if a.dtype.kind == "f" else a
+    if a.dtype.kind in "fV":  # V: bfloat16
+        a = np.where(np.isnan(a), np.array(np.nan, a.dtype), a)
     return a.view(f"u{a.dtype.itemsize}")
 
 

@@ -1,39 +1,17 @@
 /* golden_bits.c - prints a hash of the results of every kernel on fixed pseudo-random rows, one line a kernel, dtype
  * and row length; fails if the instruction sets of this machine do not agree, or the layouts. The lines are compared
- * with golden_bits.txt, so that a change of bits is always a deliberate commit: see run_golden_bits.sh. */
+ * with golden_bits.txt, so that a change of bits is always a deliberate commit: see run_golden_bits.sh. `golden_bits [N]`
+ * leaves out rows of more than N classes. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "softgrad.h"
+#include "every_kernel.h"
 
 enum { ROWS = 19 };
 static const ptrdiff_t lengths[] = {1,   2,   3,   5,   10,   16,   17,   64,   65,
                                     100, 255, 256, 257, 1000, 2049, 4097, 10000};
-
-/* xorshift64*; uniform numbers with 24 bits in [-1, 1), the same in every arithmetic. */
-static uint64_t state;
-static double uniform(void) {
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (double)(int64_t)(state * 0x2545f4914f6cdd1dULL >> 40) * 0x1p-23 - 1;
-}
-
-static uint64_t hash_of(uint64_t h, const void *p, size_t bytes) { /* FNV-1a */
-    const unsigned char *c = p;
-    for (size_t i = 0; i < bytes; i++) h = (h ^ c[i]) * 0x100000001b3ULL;
-    return h;
-}
-
-typedef enum { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, TYPES } type;
-static const char *const type_names[TYPES] = {"float32", "float64", "float16", "bfloat16"};
-static const size_t sizes[TYPES] = {4, 8, 2, 2};
-
-static const sg_half *half_of(const sg_isa *isa, type kind) {
-    return kind == FLOAT16 ? isa->f16 : kind == BFLOAT16 ? isa->bf16 : NULL;
-}
 
 typedef struct {
     type kind;
@@ -46,14 +24,8 @@ typedef struct {
     double loss[ROWS];
 } problem;
 
-static void put_as(const problem *p, type kind, void *array, ptrdiff_t i, double value) {
-    const float rounded = (float)value;
-    if (kind == FLOAT64) ((double *)array)[i] = value;
-    else if (kind == FLOAT32) ((float *)array)[i] = rounded;
-    else p->half->narrow(&rounded, 1, (uint16_t *)array + i);
-}
 static void put(const problem *p, void *array, ptrdiff_t i, double value) {
-    put_as(p, p->kind, array, i, value);
+    put_as(p->kind, p->half, array, i, value);
 }
 static int is_nan(const problem *p, const void *array, size_t i) {
     float widened;
@@ -79,9 +51,9 @@ static void fill(problem *p) {
             put(p, p->g, r * p->n + i, r % 2 ? uniform() : fabs(uniform()));
         }
         p->labels[r] = r % 7 == 6 ? -100 : (int64_t)(fabs(uniform()) * (double)p->n);
-        put_as(p, p->computing, p->sample, r, fabs(uniform()));
+        put_as(p->computing, p->half, p->sample, r, fabs(uniform()));
     }
-    for (ptrdiff_t i = 0; i < p->n; i++) put_as(p, p->computing, p->weight, i, fabs(uniform()));
+    for (ptrdiff_t i = 0; i < p->n; i++) put_as(p->computing, p->half, p->weight, i, fabs(uniform()));
 }
 
 /* Rows contiguous, or the transposed arrays, whose class axis is strided: the same rows, so the same bits. */
@@ -97,60 +69,17 @@ static void transpose(const problem *p, const void *from, void *to, int back) {
         }
 }
 
-enum {
-    SOFTMAX,
-    LOG_SOFTMAX,
-    LOGSUMEXP,
-    LOGSUMEXP_B,
-    JACOBIAN,
-    LOG_JACOBIAN,
-    VJP,
-    LOG_VJP,
-    LOG_JVP,
-    CE_LABELS,
-    CE_ALL,
-    CE_PROBABILITIES,
-    LOSS_LABELS,
-    LOSS_PROBABILITIES,
-    KERNELS
-};
-static const char *const names[KERNELS] = {"softmax",
-                                           "log_softmax",
-                                           "logsumexp",
-                                           "logsumexp_b",
-                                           "softmax_jacobian",
-                                           "log_softmax_jacobian",
-                                           "softmax_vjp",
-                                           "log_softmax_vjp",
-                                           "log_softmax_jvp",
-                                           "cross_entropy[labels]",
-                                           "cross_entropy[labels,options]",
-                                           "cross_entropy[probabilities,options]",
-                                           "log_loss[labels]",
-                                           "log_loss[probabilities]"};
-
-static sg_kernel *kernel_of(const sg_kernels *k, int which) {
-    sg_kernel *const all[KERNELS] = {k->softmax,       k->log_softmax,      k->logsumexp,
-                                     k->logsumexp_b,   k->softmax_jacobian, k->log_softmax_jacobian,
-                                     k->softmax_vjp,   k->log_softmax_vjp,  k->log_softmax_jvp,
-                                     k->cross_entropy, k->cross_entropy,    k->cross_entropy,
-                                     k->log_loss,      k->log_loss};
-    return all[which];
-}
-
-static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int strided) {
+static uint64_t run(const problem *p, const sg_isa *isa, kernel_id which, int strided) {
     const size_t cells = (size_t)ROWS * (size_t)p->n;
-    const int matrix = which == JACOBIAN || which == LOG_JACOBIAN;
-    const size_t results = matrix                                       ? cells * (size_t)p->n
-                           : which == LOGSUMEXP || which == LOGSUMEXP_B ? ROWS
-                                                                        : cells;
+    const bool matrix = is_jacobian(which), reduced = is_reduced(which);
+    const size_t results = matrix ? cells * (size_t)p->n : reduced ? ROWS : cells;
     char *out = calloc(results, 8), *hess = calloc(cells, p->size), *x = malloc(cells * p->size);
     char *g = malloc(cells * p->size), *back = malloc(cells * p->size);
     double loss[ROWS] = {0};
     uint64_t h = 0xcbf29ce484222325ULL;
     memcpy(x, p->x, cells * p->size);
     memcpy(g, p->g, cells * p->size);
-    if (which == LOSS_LABELS || which == LOSS_PROBABILITIES) /* probabilities of any sum */
+    if (takes_probabilities(which)) /* probabilities of any sum */
         for (size_t i = 0; i < cells; i++) put(p, x, (ptrdiff_t)i, ((double)(i % 97) + 0.5) / 97);
     if (strided) {
         transpose(p, x, back, 0);
@@ -158,38 +87,19 @@ static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int 
         transpose(p, g, back, 0);
         memcpy(g, back, cells * p->size);
     }
-    sg_call c = {.outer = strided ? 1 : ROWS,
-                 .n = p->n,
-                 .inner = strided ? ROWS : 1,
-                 .temperature = 1,
-                 .norm = {1, 0}};
+    sg_call c = sg_call_of(strided ? 1 : ROWS, p->n, strided ? ROWS : 1);
     c.x = array_of(p, x, strided);
     c.out = array_of(p, out, strided);
-    if (which == LOGSUMEXP_B || which == VJP || which == LOG_VJP || which == LOG_JVP ||
-        which == CE_PROBABILITIES || which == LOSS_PROBABILITIES)
-        c.g = array_of(p, g, strided);
-    const int reduced = which == LOGSUMEXP || which == LOGSUMEXP_B; /* to the computing type */
-    if (reduced) c.out = (sg_array){out, 1, 0, 1, NULL};
+    if (takes_g(which)) c.g = array_of(p, g, strided);
+    if (reduced) c.out = (sg_array){out, 1, 0, 1, NULL}; /* of the computing type */
     if (matrix) {
         ptrdiff_t square = p->n * p->n;
         c.out = (sg_array){out, strided ? 0 : square, p->n, strided ? square : 0, p->half};
         c.row_work = square;
     }
-    if (which >= CE_LABELS) {
-        c.loss = loss;
-        c.ignore_index = -100;
-        if (!c.g.data) c.labels = p->labels;
-    }
-    if (which == CE_ALL || which == CE_PROBABILITIES) {
-        c.hess = array_of(p, hess, strided);
-        c.weight = p->weight;
-        c.sample_weight = p->sample;
-        c.label_smoothing = 0.125;
-        c.z_loss = 0.0625;
-        c.temperature = 1.25;
-        c.norm[0] = 19;
-    }
-    if (sg_run(kernel_of(kernels, which), &c, sizes[p->computing]) != 0) abort();
+    if (has_options(which)) c.hess = array_of(p, hess, strided);
+    set_options(which, p->labels, p->weight, p->sample, loss, &c);
+    if (sg_run(kernel_of(isa, p->kind, which), &c, sizes[p->computing]) != 0) abort();
     problem of_out = *p;
     if (reduced) of_out.kind = p->computing;
     one_nan(&of_out, out, results);
@@ -218,34 +128,33 @@ static uint64_t run(const problem *p, const sg_kernels *kernels, int which, int 
     return h;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    const ptrdiff_t longest = argc > 1 ? atoi(argv[1]) : 10000;
     int failures = 0;
     sg_set_num_threads(1);
     for (type kind = 0; kind < TYPES; kind++)
         for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++) {
-            const type computing = kind == FLOAT64 ? FLOAT64 : FLOAT32;
             problem p = {.kind = kind,
                          .size = sizes[kind],
-                         .computing = computing,
+                         .computing = computing(kind),
                          .half = half_of(sg_isa_list()[0], kind),
                          .n = lengths[k]};
-            if (p.half && k % 3 != 2) continue; /* 3, 16, 65, 256, 2049 */
+            if (p.n > longest || (p.half && k % 3 != 2)) continue; /* 3, 16, 65, 256, 2049 */
             const size_t cells = (size_t)ROWS * (size_t)p.n;
             p.x = malloc(cells * p.size);
             p.g = malloc(cells * p.size);
-            p.weight = malloc((size_t)p.n * sizes[computing]);
-            p.sample = malloc(ROWS * sizes[computing]);
+            p.weight = malloc((size_t)p.n * sizes[p.computing]);
+            p.sample = malloc(ROWS * sizes[p.computing]);
             state = 0x9e3779b97f4a7c15ULL + (uint64_t)k;
             fill(&p);
-            for (int which = 0; which < KERNELS; which++) {
-                if ((which == JACOBIAN || which == LOG_JACOBIAN) && p.n > 1000) continue;
+            for (kernel_id which = 0; which < KERNELS; which++) {
+                if (is_jacobian(which) && p.n > 1000) continue;
                 uint64_t first = 0;
                 for (const sg_isa *const *isa = sg_isa_list(); *isa; isa++)
                     for (int strided = 0; strided < 2; strided++) {
                         if (!(*isa)->supported()) continue;
                         p.half = half_of(*isa, kind);
-                        uint64_t h =
-                            run(&p, computing == FLOAT64 ? (*isa)->f64 : (*isa)->f32, which, strided);
+                        uint64_t h = run(&p, *isa, which, strided);
                         if (isa == sg_isa_list() && !strided) first = h;
                         if (h == first) continue;
                         failures++;
