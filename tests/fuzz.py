@@ -82,9 +82,6 @@ def check_reference(case, actual):
         else:
             exact = getattr(reference, name)(x, **options)
             terms = 0
-            if name in JACOBIANS and options["temperature"] < 1:
-                # jacobian.h rounds 1 - s, which may be subnormal, before it divides by T: 37 ULP off near 1e-38
-                terms = np.finfo(x.dtype).tiny / options["temperature"]
             if name == "logsumexp":
                 terms = np.where(np.isfinite(x), np.abs(x), 0).max(-1, initial=0) + 1
             assert_close(actual, exact, terms=terms)
@@ -93,8 +90,7 @@ def check_reference(case, actual):
 def check_loss(case, actual):
     x, targets = case.plain_given
     options = case.plain_options
-    weights = [options[k] for k in ("weight", "sample_weight") if k in options]
-    if any(w.size and w.sum() == 0 for w in weights) or not np.isfinite(x).all() or not x.size:
+    if not np.isfinite(x).all() or not x.size:
         return
     if np.abs(x).max() > 1e6:  # a z_loss of the square, and the terms of a mean, leave the range
         return
@@ -114,9 +110,6 @@ def check_loss(case, actual):
     }.get(case.name, [0, 1])
     results = actual if isinstance(actual, tuple) else (actual,)
     for i, a in zip(which, results, strict=True):
-        # log_loss divides 0 by a sum of weights that is 0 and gives 0 where SPEC says NaN: being fixed
-        if case.name.startswith("log_loss") and i == 1 and np.isnan(exact[0]).all():
-            continue
         assert_close(a, exact[i], terms=terms[i], ulps=16)
 
 

@@ -64,6 +64,16 @@ def test_temperature(isa, dtype, name, temperature, rng):
     check(name, rng.normal(0, 2, (4, 12)).astype(dtype), temperature=temperature)
 
 
+@by_name
+@pytest.mark.parametrize("n", [2, 17, 300], ids=ids("n"))
+def test_a_confident_row_at_a_low_temperature(isa, dtype, name, n, rng):
+    """1 - s is subnormal before the division by the temperature, not after it."""
+    temperature = dtype.type(1e-3)
+    x = np.zeros((3, n), dtype)
+    x[:, 1:] = np.log(np.finfo(dtype).tiny) * temperature * np.array([[0.99], [1.0], [1.02]], dtype)
+    check(name, x, temperature=temperature)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_is_the_derivative(name, temperature, rng):

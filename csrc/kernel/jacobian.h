@@ -84,7 +84,9 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
                T = FN(wide_set1)(c->temperature, 0), by_T = FN(wide_div)(inverse, T);
     const vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi), unit = FN(wide_round)(T);
     const vreal T_hi = FN(wide_round)(by_T), T_lo = FN(wide_rest)(by_T, T_hi);
-    vreal top = FN(wide_round)(FN(wide_div)(row.others, sum));
+    /* the maximum's own diagonal, whole: what is subnormal before the division by T may not be after it */
+    const wide s_others = of_log ? row.others : FN(wide_mul)(FN(wide_div)(row.top, sum), row.others);
+    const vreal top = FN(wide_round)(FN(wide_div)(s_others, FN(wide_mul)(sum, T)));
     /* the diagonal; and in the place of a staged logit what its p lacks, once more from the exponential */
     const FN(limits) limits = FN(limits_of)(row.max);
     const vreal down = vset1((real)sg_power2(REAL_UP_EXPONENT - HEADROOM));
@@ -94,9 +96,9 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
         vreal a_rest = vmul(vfma(scale, frac, vsub(scale, vfma(scale, frac, scale))), down);
         vreal rest = vsub(vfnma(a, hi, vset1(1)), vfma(a_rest, hi, vmul(a, lo)));
-        rest = vselect(veq(b, row.max), top, rest);
         vreal s = vfma(a, T_hi, vfma(a_rest, T_hi, vmul(a, T_lo)));
-        FN(write)(layout, full, diagonal, v, t->n, of_log ? vdiv(rest, unit) : vmul(s, rest));
+        vreal d = of_log ? vdiv(rest, unit) : vmul(s, rest);
+        FN(write)(layout, full, diagonal, v, t->n, vselect(veq(b, row.max), top, d));
         FN(write)(layout, full, staged, v, t->n, a_rest);
     });
     const wide factor = of_log ? by_T : FN(wide_mul)(inverse, by_T);
