@@ -36,13 +36,13 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
         FN(targets_of)(LAYOUT_SHORT, 0, &t, &y);
         real p[VL];
         for (int l = 0; l < VL; l++) p[l] = FN(element)(&t, &c->x, l < t.rows ? l : 0, y.at[l]);
-        const wide row = FN(wide_mul)(FN(wide_of)(y.sample), FN(wide_of)(y.own));
+        const wide weight = FN(wide_mul)(FN(wide_of)(y.sample), FN(wide_of)(y.own));
         wide loss = FN(wide_sub)(FN(zero)(), FN(log)(vload(p)));
-        FN(put_loss)(&t, &y, FN(weigh)(row, loss));
+        FN(put_loss)(&t, &y, FN(weigh)(weight, loss));
         if (!grad) continue;
-        wide g =
-            FN(wide_div)(FN(wide_sub)(FN(zero)(), row), FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
-        g = FN(wide_select)(veq(FN(wide_round)(row), vset1(0)), FN(wide_of)(vset1(FN(nothing)(c))), g);
+        wide g = FN(wide_div)(FN(wide_sub)(FN(zero)(), weight),
+                              FN(wide_mul)(FN(divisor)(c), FN(wide_of)(vload(p))));
+        g = FN(wide_select)(veq(FN(wide_round)(weight), vset1(0)), FN(wide_of)(vset1(FN(nothing)(c))), g);
         real entry[VL];
         vstore(entry, vselect(FN(counts)(&y), FN(wide_round)(g), vset1(0)));
         for (int l = 0; l < t.rows; l++) {
