@@ -27,6 +27,7 @@
 #undef vload
 #undef vstore
 #undef vload_n
+#undef vstream
 #undef vstore_n
 #undef vload_tile
 #undef vstore_tile

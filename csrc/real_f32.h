@@ -30,6 +30,7 @@
 #define vload vf32_load
 #define vstore vf32_store
 #define vload_n vf32_load_n
+#define vstream vf32_stream
 #define vstore_n vf32_store_n
 #define vload_tile vf32_load_tile
 #define vstore_tile vf32_store_tile

@@ -30,6 +30,7 @@
 #define vload vf64_load
 #define vstore vf64_store
 #define vload_n vf64_load_n
+#define vstream vf64_stream
 #define vstore_n vf64_store_n
 #define vload_tile vf64_load_tile
 #define vstore_tile vf64_store_tile

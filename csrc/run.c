@@ -82,12 +82,13 @@ static void run_share(void *context, int i) {
 
 /* Whole rows are needed where an array is not contiguous along the classes, and for what looks at the logits twice
  * without a result of their size to keep them in; one block where nothing is kept of a row. */
-static bool needs_rows(const sg_call *c) {
+static bool needs_rows(const sg_call *c, size_t itemsize) {
     const bool keeps = c->hess.data || (c->out.data && c->out.axis != 0);
     if (c->g.data && (c->g.axis != 1 || !keeps)) return true;
     if (!keeps) return c->label_smoothing != 0;
     if (sg_has_halves(c)) return true;
-    return c->x.axis != 1 || c->out.axis != 1 || (c->hess.data && c->hess.axis != 1);
+    return sg_is_streamed(c, itemsize) || c->x.axis != 1 || c->out.axis != 1 ||
+           (c->hess.data && c->hess.axis != 1);
 }
 
 size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
@@ -95,7 +96,7 @@ size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
     /* any kernel may put rows in lanes, 64 bytes a class, with a second result */
     const size_t lanes = sg_is_staged(call) ? 2 * 64 * (size_t)call->n : 0;
     const size_t rows = SG_ROW_BUFFERS * (size_t)sg_pitch(call->n) * itemsize;
-    const size_t across = needs_rows(call) ? rows : SG_BLOCK_BYTES;
+    const size_t across = needs_rows(call, itemsize) && rows > SG_BLOCK_BYTES ? rows : SG_BLOCK_BYTES;
     return sg_blocks_bytes(call->n) + (lanes > across ? lanes : across);
 }
 

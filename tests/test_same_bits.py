@@ -279,3 +279,37 @@ def test_repeated_calls(isa, dtype):
         first = case(x, y, t, -1)
         for _ in range(3):
             assert_same_bits(case(x, y, t, -1), first)
+
+
+# --- results that pass by the caches (SG_STREAM_BYTES of csrc/kernel/block.h)
+
+STREAMED = ["softmax", "log_softmax", "softmax_vjp", "labels", "probabilities"]
+
+
+@pytest.mark.parametrize("case", STREAMED)
+@pytest.mark.parametrize("n", [100, 1000, 4999], ids=ids("n"))
+def test_large_results(isa, dtype, n, case):
+    x, y, labels = data(n, dtype, 40)
+    copies = 2**24 // x.nbytes + 1
+    many = [np.concatenate([a] * copies) for a in (x, y, labels)]
+    expected, actual = CASES[case](x, y, labels, -1), CASES[case](*many, -1)
+    if not isinstance(actual, tuple):
+        expected, actual = (expected,), (actual,)
+    for e, a in zip(expected, actual, strict=True):
+        assert_same_bits(a, np.concatenate([e] * copies))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("n", [1001, 2**22 + 5], ids=ids("n"))
+@pytest.mark.parametrize("threads_used", [1, 2], ids=ids("threads"))
+def test_large_results_anywhere(isa, dtype, n, name, threads, threads_used):
+    """Beginning and ending within a line of the cache."""
+    threads(threads_used)
+    rows = 2**24 // (n * dtype.itemsize) + 1
+    x = np.random.default_rng(1).normal(0, 3, (rows, n)).astype(dtype)
+    memory = np.full(x.size + 3, 99, dtype)
+    out = memory[1:-2].reshape(x.shape)
+    expected = getattr(sg, name)(x[::-1][:2].copy())
+    assert getattr(sg, name)(x, out=out) is out
+    assert_same_bits(out[::-1][:2], expected)
+    assert (memory[[0, -2, -1]] == 99).all()

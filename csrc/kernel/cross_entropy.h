@@ -159,7 +159,10 @@ SG_NOINLINE void FN(clear_ignored)(int layout, const FN(tile) *t, const FN(targe
         }
     }
 }
+/* A gradient alone has no logarithm in it, but for that of z_loss. */
+SG_INLINE int FN(needs_log)(const sg_call *c) { return c->loss || c->z_loss != 0; }
 SG_INLINE void FN(put_loss)(const FN(tile) *t, const FN(targets) *y, wide loss) {
+    if (!t->call->loss) return;
     if (!y->all) loss = FN(wide_select)(FN(counts)(y), loss, FN(zero)());
     FN(wide_store_rounded)(loss, t->call->loss + t->row, t->rows);
 }
@@ -286,17 +289,19 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
     }
     const FN(stats) *row = &p->row;
     const vreal target = FN(target_of)(layout, t, p->target, row->offset);
-    wide log = FN(log_ratio)(row->others, row->top);
-    wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row->max), FN(wide_of)(target)), log);
-    wide lse = FN(zero)();
     const wide own = FN(wide_of)(y->own);
-    if (!y->unweighted) loss = FN(weigh)(own, loss);
-    if (c->z_loss != 0) {
-        lse = FN(lse_of)(row, log);
-        loss = FN(wide_add)(loss, FN(z_loss)(c, y, lse));
+    wide lse = FN(zero)();
+    if (!grad || FN(needs_log)(c)) {
+        wide log = FN(log_ratio)(row->others, row->top);
+        wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row->max), FN(wide_of)(target)), log);
+        if (!y->unweighted) loss = FN(weigh)(own, loss);
+        if (c->z_loss != 0) {
+            lse = FN(lse_of)(row, log);
+            loss = FN(wide_add)(loss, FN(z_loss)(c, y, lse));
+        }
+        if (c->sample_weight) loss = FN(weigh)(FN(wide_of)(y->sample), loss);
+        FN(put_loss)(t, y, loss);
     }
-    if (c->sample_weight) loss = FN(weigh)(FN(wide_of)(y->sample), loss);
-    FN(put_loss)(t, y, loss);
     if (!grad) return;
 
     const wide sum = FN(wide_add)(row->others, row->top), inverse = FN(inverse)(sum),
@@ -449,7 +454,8 @@ SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile)
         FN(weigh_row)(layout, t, &weights, x, row.max, &distance, &weight);
     }
     const vreal target = FN(target_of)(LAYOUT_ACROSS, t, at_label, row.offset);
-    const wide log = FN(log_ratio)(row.others, row.top), lse = FN(lse_of)(&row, log);
+    const wide log = FN(needs_log)(c) ? FN(log_ratio)(row.others, row.top) : FN(zero)(),
+               lse = FN(lse_of)(&row, log);
     wide loss = FN(wide_add)(distance, FN(wide_mul)(weight, log)), label = FN(zero)();
     if (c->labels) {
         label = FN(wide_mul)(FN(wide_of)(weights.p), FN(wide_of)(y.own));

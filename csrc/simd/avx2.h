@@ -42,6 +42,14 @@ SG_INLINE __m256i h32_below(int n, int first) {
 SG_INLINE __m256i h64_below(int n, int first) {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n - first), _mm256_setr_epi64x(0, 1, 2, 3));
 }
+SG_INLINE void vf32_stream(float *p, vf32 a) {
+    _mm256_stream_ps(p, a.lo);
+    _mm256_stream_ps(p + 8, a.hi);
+}
+SG_INLINE void vf64_stream(double *p, vf64 a) {
+    _mm256_stream_pd(p, a.lo);
+    _mm256_stream_pd(p + 4, a.hi);
+}
 SG_INLINE vf32 vf32_load_n(const float *p, int n, float fill) {
     __m256i lo = h32_below(n, 0), hi = h32_below(n, 8);
     __m256 f = _mm256_set1_ps(fill);

@@ -25,6 +25,8 @@ SG_INLINE vf32 vf32_load(const float *p) { return _mm512_loadu_ps(p); }
 SG_INLINE vf64 vf64_load(const double *p) { return _mm512_loadu_pd(p); }
 SG_INLINE void vf32_store(float *p, vf32 a) { _mm512_storeu_ps(p, a); }
 SG_INLINE void vf64_store(double *p, vf64 a) { _mm512_storeu_pd(p, a); }
+SG_INLINE void vf32_stream(float *p, vf32 a) { _mm512_stream_ps(p, a); }
+SG_INLINE void vf64_stream(double *p, vf64 a) { _mm512_stream_pd(p, a); }
 SG_INLINE vf32 vf32_load_n(const float *p, int n, float fill) {
     return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), mf32_below(n), p);
 }

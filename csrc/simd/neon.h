@@ -75,6 +75,8 @@ SG_INLINE void q32_store_n(float *p, float32x4_t x, int n) {
 SG_INLINE void q64_store_n(double *p, float64x2_t x, int n) {
     if (n & 1) vst1q_lane_f64(p, x, 0);
 }
+SG_INLINE void vf32_stream(float *p, vf32 a) { vf32_store(p, a); }
+SG_INLINE void vf64_stream(double *p, vf64 a) { vf64_store(p, a); }
 SG_INLINE vf32 vf32_load_n(const float *p, int n, float fill) {
     float32x4_t f = vdupq_n_f32(fill), part = q32_load_n(p + (n & ~3), n & 3, f);
     switch (n / 4) {

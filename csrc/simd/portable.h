@@ -61,6 +61,8 @@ SG_INLINE vf32 vf32_iota(void) {
     return (vf32){{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, 11}, {12, 13, 14, 15}}};
 }
 SG_INLINE vf64 vf64_iota(void) { return (vf64){{{0, 1}, {2, 3}, {4, 5}, {6, 7}}}; }
+SG_INLINE void vf32_stream(float *p, vf32 a) { vf32_store(p, a); }
+SG_INLINE void vf64_stream(double *p, vf64 a) { vf64_store(p, a); }
 SG_NOINLINE vf32 vf32_load_n(const float *p, int n, float fill) {
     float lane[16];
     for (int i = 0; i < 16; i++) lane[i] = i < n ? p[i] : fill;

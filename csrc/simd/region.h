@@ -39,6 +39,13 @@
 #define SG_PREFETCH_WRITE(p) __builtin_prefetch(p, 1, 2)
 #endif
 
+/* Streamed stores (vT_stream) are seen by other threads after it. */
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#define SG_FENCE() __builtin_ia32_sfence()
+#else
+#define SG_FENCE() ((void)0)
+#endif
+
 /* The statement for j = 0, ..., u - 1, written out; u is a literal. */
 #if defined(__clang__)
 #define SG_UNROLL(j, u) _Pragma("clang loop unroll(full)") for (int j = 0; j < (u); j++)

@@ -45,7 +45,7 @@ def cross_entropy(
     temperature: float,
     z_loss: float,
     norm: tuple[float, float],
-    loss: _Array,
+    loss: _Array | None,
     out: _Array | None,
     hess: _Array | None,
 ) -> None: ...

@@ -310,7 +310,7 @@ def log_softmax_jvp(ly, v, out):
 
 # ---- Losses --------------------------------------------------------------------------------------
 # `labels` (rows) or else `probs`, of the shape of x, are the targets; `weight` (n) and `sample_weight` (rows), of the
-# computing type, may be None. `loss` (rows) is written, and `out`, `hess` where they are given.
+# computing type, may be None. `loss` (rows), `out` and `hess` are written where they are given.
 
 cdef const void *vector(object a) except *:
     """A contiguous vector of either computing type; NULL for None and for an empty one."""
@@ -337,7 +337,8 @@ cdef sg_call describe_loss(
         call.g = array(probs)
     call.weight, call.sample_weight = vector(weight), vector(sample_weight)
     call.norm[0], call.norm[1] = norm
-    call.loss = &loss[0]
+    if loss is not None:
+        call.loss = &loss[0]
     if out is not None:
         call.out = array(out)
     return call

@@ -224,7 +224,9 @@ def cross_entropy_grad(
     grad = _core.plain_cross_entropy_grad(logits, targets, axis, options, out)
     if grad is None:
         function = "cross_entropy_grad"
-        _, grad = evaluate(function, "logits", logits, targets, axis, Options(*options), (out,))
+        _, grad = evaluate(
+            function, "logits", logits, targets, axis, Options(*options), (out,), with_loss=False
+        )
     return grad
 
 
@@ -295,5 +297,7 @@ def cross_entropy_grad_hess(
             f"{function}: expected out to be a pair of arrays, got {type(out).__name__}"
         )
     outs = (out[0], out[1])
-    _, grad, hess = evaluate(function, "logits", logits, targets, axis, Options(*options), outs)
+    _, grad, hess = evaluate(
+        function, "logits", logits, targets, axis, Options(*options), outs, with_loss=False
+    )
     return grad, hess

@@ -200,9 +200,11 @@ def evaluate(
     axis: Any,
     options: Options,
     outs: tuple[Out, ...] = (),
+    *,
+    with_loss: bool = True,
 ) -> tuple[Any, ...]:
     """(loss, *derivatives) of the argument `name`, logits or probs; as many derivatives as there are
-    `outs`, each None or where to write it."""
+    `outs`, each None or where to write it. The loss is None where it is not wanted."""
     x, targets = read(function, name, x), read_targets(function, targets)
     axis, options = as_int(function, "axis", axis), options.read(function)
     names = ["out"] if len(outs) == 1 else ["out[0]", "out[1]"]
@@ -219,11 +221,11 @@ def evaluate(
     if len(given) == 2 and overlap(*given):
         raise ValueError(f"{function}: expected two arrays as out, got two that overlap")
 
-    loss, norm = request.no_loss(), request.norm()  # memory before work
+    loss = request.no_loss() if with_loss else None  # memory before work
+    norm = request.norm()
     if a.size == 0:
-        return request.reduce(loss, norm), *(
-            np.empty_like(a) if out is None else out for out in outs
-        )
+        value = None if loss is None else request.reduce(loss, norm)
+        return value, *(np.empty_like(a) if out is None else out for out in outs)
     fold = Fold(a, (axis,), ordered=True)
     a3, probs = fold.view(a), None
     if request.probs is not None:
@@ -253,4 +255,4 @@ def evaluate(
     for result, target in zip(results, written, strict=True):
         fold.settle(target, result)
     returned = [new if out is None else out for new, out in zip(results, outs, strict=True)]
-    return request.reduce(loss, norm), *returned
+    return None if loss is None else request.reduce(loss, norm), *returned

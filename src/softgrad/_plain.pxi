@@ -273,9 +273,10 @@ cdef object losses_of_rows(
             call.hess = rows_of(hold(&held, hess))
         if options[3] == "mean":
             divisor(kernels, &call, call.norm)
-        call.loss = <double *> malloc(call.outer * sizeof(double))
-        if call.loss == NULL:
-            raise MemoryError
+        if wanted == LOSS or wanted == LOSS_GRAD:
+            call.loss = <double *> malloc(call.outer * sizeof(double))
+            if call.loss == NULL:
+                raise MemoryError
         run(kernels.cross_entropy, &call, computing_size(x))
         if wanted == GRAD:
             return out

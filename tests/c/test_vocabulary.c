@@ -419,6 +419,11 @@ static void FN(store_all)(REAL *p, VEC a, int n) {
     (void)n;
     V(store)(p, a);
 }
+static void FN(stream_all)(REAL *p, VEC a, int n) {
+    (void)n;
+    V(stream)(p, a);
+    SG_FENCE();
+}
 static void FN(store_first)(REAL *p, VEC a, int n) { V(store_n)(p, a, n); }
 
 static bool FN(store_is_right)(const char *word, FN(storing) *store, ptrdiff_t at, int n, const REAL *a) {
@@ -436,6 +441,8 @@ static bool FN(test_store)(void) {
     bool ok = FN(store_is_right)("store", FN(store_all), last, N, FN(value));
     for (int at = 0; at < 2 * N; at++)
         ok = FN(store_is_right)("store", FN(store_all), at, N, FN(value) + at) && ok;
+    for (ptrdiff_t at = 0; at <= last; at += N) /* guarded begins at a page */
+        ok = FN(store_is_right)("stream", FN(stream_all), at, N, FN(value)) && ok;
     return ok;
 }
 static bool FN(test_load_n)(void) {
