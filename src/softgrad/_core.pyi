@@ -57,7 +57,7 @@ def log_loss(
     weight: _Array | None,
     sample_weight: _Array | None,
     norm: tuple[float, float],
-    loss: _Array,
+    loss: _Array | None,
     out: _Array | None,
 ) -> None: ...
 def total_weight(
