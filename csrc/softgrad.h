@@ -65,7 +65,7 @@ typedef struct sg_call {
     double label_smoothing;    /* e in [0, 1], in the computing type */
     double z_loss;             /* a >= 0, in the computing type */
     double norm[2];            /* every gradient is divided by norm[0] + norm[1]; {1, 0} for none */
-    double *loss;              /* (outer * inner), contiguous, or NULL: the loss of each row, without norm */
+    double *loss;              /* (outer * inner), contiguous, or NULL: the loss of each row, undivided */
 
     const sg_team *team; /* set by sg_run; NULL for none */
 } sg_call;
