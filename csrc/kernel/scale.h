@@ -31,7 +31,7 @@ SG_NOINLINE void FN(factor_of_any)(wide g, vreal d, FN(factor) *f) {
     double hi[VL], lo[VL];
     real shift[VL], p[VL], h[VL], l[VL];
     FN(wide_store)(g, hi, lo);
-    vstore(shift, vmax(vset1(-4 * REAL_BIAS), d));
+    vstore(shift, vmin(vset1(4096), vmax(vset1(-4096), d))); /* more than g can make up for */
     for (int i = 0; i < VL; i++) FN(factor_lane)(hi[i], lo[i], (int)shift[i], &p[i], &h[i], &l[i]);
     f->pre = vload(p);
     f->hi = vload(h);
