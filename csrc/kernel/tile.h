@@ -207,9 +207,7 @@ SG_INLINE FN(view) FN(stand)(int layout, const FN(tile) *t, const sg_array *a) {
     const ptrdiff_t row = t->call->inner == 1 ? a->outer : a->inner;
     return (FN(view)){FN(row_start)(t, a, 0), layout == LAYOUT_ACROSS ? VL : a->axis, row};
 }
-/* `a` as vectors: as it stands, or brought into `buffer`. Rows in lanes always are: where classes are a multiple of 4096
- * bytes apart their lines share a set of the L1 cache, and would not stay there from pass to pass: (8, 21, 160, 160)
- * took 3500 us, (8, 21, 160, 161) 2640. */
+/* Classes [begin, begin + n) of one row, and back. */
 SG_NOINLINE void FN(copy_row)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n, real *to) {
     const ptrdiff_t at = FN(row_offset)(t, a, 0) + begin * a->axis;
     if (a->half) {
@@ -253,15 +251,14 @@ SG_INLINE void FN(write_rows)(const FN(tile) *t, const sg_array *a, const real *
     }
 }
 /* One row across, block by block: classes [begin, begin + n) of `a`, as they stand or in `buffer`; and back from there. */
-SG_INLINE FN(view)
-    FN(open_block)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n, real *buffer) {
-    if (FN(is_direct)(LAYOUT_ACROSS, t, a)) return (FN(view)){FN(row_start)(t, a, 0) + begin, VL, 0};
-    FN(copy_row)(t, a, begin, n, buffer);
-    return (FN(view)){buffer, VL, 0};
-}
 SG_INLINE FN(view) FN(open_out_block)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, real *buffer) {
     if (FN(is_direct)(LAYOUT_ACROSS, t, a)) return (FN(view)){FN(row_start)(t, a, 0) + begin, VL, 0};
     return (FN(view)){buffer, VL, 0};
+}
+SG_INLINE FN(view)
+    FN(open_block)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n, real *buffer) {
+    if (!FN(is_direct)(LAYOUT_ACROSS, t, a)) FN(copy_row)(t, a, begin, n, buffer);
+    return FN(open_out_block)(t, a, begin, buffer);
 }
 SG_INLINE void FN(close_block)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n,
                                FN(view) x) {
@@ -274,6 +271,9 @@ SG_INLINE int FN(in_blocks)(int layout, const FN(tile) *t) {
 SG_INLINE ptrdiff_t FN(block_size)(ptrdiff_t n, ptrdiff_t begin) {
     return n - begin < BLOCK_N ? n - begin : BLOCK_N;
 }
+/* `a` as vectors: as it stands, or brought into `buffer`. Rows in lanes always are: where classes are a multiple of 4096
+ * bytes apart their lines share a set of the L1 cache, and would not stay there from pass to pass: (8, 21, 160, 160)
+ * took 3500 us, (8, 21, 160, 161) 2640. */
 SG_INLINE FN(view) FN(open)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
     if (layout != LAYOUT_SHORT && FN(is_direct)(layout, t, a)) return FN(stand)(layout, t, a);
     if (layout != LAYOUT_SHORT) {
