@@ -222,9 +222,8 @@ def evaluate(
         raise ValueError(f"{function}: expected two arrays as out, got two that overlap")
 
     loss = request.no_loss() if with_loss else None  # memory before work
-    norm = request.norm()
     if a.size == 0:
-        value = None if loss is None else request.reduce(loss, norm)
+        value = None if loss is None else request.reduce(loss, request.norm())
         return value, *(np.empty_like(a) if out is None else out for out in outs)
     fold = Fold(a, (axis,), ordered=True)
     a3, probs = fold.view(a), None
@@ -238,6 +237,7 @@ def evaluate(
         result, target = fold.output(memory, a, in_place, beside if i == 0 else [a3, *beside])
         results.append(result)
         written.append(target)
+    norm = request.norm()
     shared = (
         a3,
         request.labels,
