@@ -83,7 +83,7 @@ def sanitize(session: nox.Session) -> None:
     session.install("numpy", *project["optional-dependencies"]["test"])
     tests = "tests/test_out.py tests/test_special_values.py"
     if FULL:  # test_memmap.py sets limits to memory, in which the sanitizer has no room
-        tests = "tests --ignore=tests/test_bench.py --ignore=tests/test_examples.py --ignore=tests/test_memmap.py"
+        tests = "-n 2 tests --ignore=tests/test_bench.py --ignore=tests/test_examples.py --ignore=tests/test_memmap.py"
     jobs = [
         f"run_sanitizers.sh {1200 if FULL else 20} python {tests}",
         f"run_threads.sh {1 if FULL else 4}",
@@ -134,4 +134,4 @@ def dist(session: nox.Session) -> None:
     with session.chdir(tmp):
         session.run(python, "-c", SMOKE, env=alone, external=True)
     if FULL:
-        session.run(python, "-m", "pytest", env=alone, external=True)
+        session.run(python, "-m", "pytest", "-n", "2", env=alone, external=True)

@@ -2,12 +2,11 @@
 hands out pages at their first use; what writes them all runs with SOFTGRAD_FULL=1 only, in 12 GiB and two minutes.
 """
 
-import os
 import sys
 
 import numpy as np
 import pytest
-from helpers import assert_close, assert_same_bits
+from helpers import FULL, assert_close, assert_same_bits
 
 import softgrad as sg
 
@@ -15,9 +14,7 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or sys.maxsize < 2**32,
     reason="a gigabyte of zeros takes a gigabyte elsewhere",
 )
-full = pytest.mark.skipif(
-    os.environ.get("SOFTGRAD_FULL") != "1", reason="takes 12 GiB and two minutes"
-)
+full = pytest.mark.skipif(not FULL, reason="takes 12 GiB and two minutes")
 
 
 def zeros(shape, kind):
