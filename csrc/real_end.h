@@ -15,6 +15,7 @@
 #undef REAL_FAR
 #undef REAL_INF
 #undef REAL_TINY
+#undef REAL_MAX
 #undef REAL_UP
 #undef REAL_UP_EXPONENT
 #undef REAL_FACTOR

@@ -17,6 +17,7 @@
 #define REAL_FAR 0x1p17F     /* rows whose maximum is larger in magnitude are shifted first */
 #define REAL_INF ((float)INFINITY)
 #define REAL_TINY 0x1p-126F /* the smallest normal number */
+#define REAL_MAX 0x1.fffffep127F
 #define REAL_UP 0x1p24F     /* brings subnormal numbers up to normal ones */
 #define REAL_UP_EXPONENT 24
 #define REAL_FACTOR 0x1p90F /* factors stay between its inverse and it */

@@ -17,6 +17,7 @@
 #define REAL_FAR 0x1p40     /* rows whose maximum is larger in magnitude are shifted first */
 #define REAL_INF ((double)INFINITY)
 #define REAL_TINY 0x1p-1022 /* the smallest normal number */
+#define REAL_MAX 0x1.fffffffffffffp1023
 #define REAL_UP 0x1p54     /* brings subnormal numbers up to normal ones */
 #define REAL_UP_EXPONENT 54
 #define REAL_FACTOR 0x1p800 /* factors stay between its inverse and it */

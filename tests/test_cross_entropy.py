@@ -296,3 +296,22 @@ def test_targets_need_not_sum_to_one(isa, dtype, rng):
     check(logits, 5 * rng.random((4, 9)))
     check(logits, rng.integers(0, 3, (4, 9)))
     check(logits, rng.random((4, 9)) < 0.4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("masked", [-np.inf, -1e38, -1e30], ids=str)
+@pytest.mark.parametrize("classes", [slice(0, 5000), slice(4000, 9000), slice(5000, None)], ids=str)
+def test_blocks_without_weight(isa, classes, masked, dtype):
+    """Of a row of several blocks some have no class that counts, whatever its logits; they change nothing."""
+    rng = np.random.default_rng(5)
+    x, p = rng.normal(0, 3, (2, 10_000)), rng.dirichlet(np.ones(10_000), 2)
+    x[:, classes], p[:, classes] = masked, 0
+    x, p = x.astype(dtype), p.astype(dtype)
+    left = np.delete(np.arange(10_000), classes)
+    expected = reference.cross_entropy(x[:, left], p[:, left])
+    assert_close(sg.cross_entropy(x, p), expected, ulps=3)
+    loss, grad = sg.cross_entropy_value_and_grad(x, p)
+    assert_close(loss, expected, ulps=3)
+    assert_array_equal(grad[:, classes], 0)
+    few = sg.cross_entropy_grad(x[:, left], p[:, left])
+    assert_allclose(grad[:, left], few, rtol=1e-6, atol=1e-6 * np.abs(few).max())

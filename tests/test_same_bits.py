@@ -204,22 +204,27 @@ def test_one_long_row_and_threads(isa, threads, kind, name, n):
     stepped = np.zeros((n, 2), name)[:, 0]
     stepped[...] = x
     label = np.array(n // 3)
+    weights = (np.arange(n) % 3 / n).astype(name)
     results = []
     for count in (1, 2, 3, 64):
         threads(count)
-        copies = x.copy(), x.copy()
+        copies = x.copy(), x.copy(), x.copy()
         results.append(
             (
                 sg.softmax(x), sg.log_softmax(x), sg.logsumexp(x), sg.cross_entropy(x, label),
                 *sg.cross_entropy_value_and_grad(x, label), *sg.cross_entropy_grad_hess(x, label),
+                *sg.cross_entropy_value_and_grad(x, weights),
             )
         )  # fmt: skip
         assert_same_bits(results[-1], results[0], f"{count} threads")
         assert_same_bits(sg.softmax(copies[0], out=copies[0]), results[0][0], "in place")
         in_place = sg.cross_entropy_value_and_grad(copies[1], label, out=copies[1])
         assert_same_bits(in_place, results[0][4:6], "in place")
+        in_place = sg.cross_entropy_value_and_grad(copies[2], weights, out=copies[2])
+        assert_same_bits(in_place, results[0][8:10], "in place")
         assert_same_bits(sg.softmax(stepped), results[0][0], "stepped")
         assert_same_bits(sg.logsumexp(stepped), results[0][2], "stepped")
+        assert_same_bits(sg.cross_entropy(stepped, weights), results[0][8], "stepped")
 
 
 @by_case

@@ -28,7 +28,7 @@ enum {
 
 static inline size_t sg_blocks_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 64; }
 /* What the statistics of the blocks of a row take (stats.h). */
-static inline size_t sg_team_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 512; }
+static inline size_t sg_team_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 768; }
 static inline ptrdiff_t sg_pitch(ptrdiff_t n) { return (n + 15) / 16 * 16; }
 
 #endif

@@ -167,12 +167,6 @@ SG_INLINE void FN(put_loss)(const FN(tile) *t, const FN(targets) *y, wide loss) 
     FN(wide_store_rounded)(loss, t->call->loss + t->row, t->rows);
 }
 
-/* coefficient * a, where 0 times an infinity is 0 */
-SG_BODY wide FN(weigh)(wide coefficient, wide a) {
-    const vreal r = FN(wide_round)(a), size = vmax(r, vsub(vset1(0), r));
-    vmask nothing = mand(veq(FN(wide_round)(coefficient), vset1(0)), veq(size, vset1(REAL_INF)));
-    return FN(wide_select)(nothing, FN(zero)(), FN(wide_mul)(coefficient, a));
-}
 /* z lse^2 and 2 z lse, where 0 times an infinity is 0 again */
 SG_INLINE wide FN(z_weight)(const sg_call *c, const FN(targets) *y) {
     const vreal weight = vselect(veq(y->sample, vset1(0)), y->sample, y->own);
@@ -374,19 +368,30 @@ typedef struct {
     FN(view) y;         /* probabilities; p NULL: there are none */
     const real *weight; /* or NULL */
     vreal p, q;
+    int plain; /* they are the probabilities, as they are */
 } FN(weights);
 
 SG_NOINLINE FN(weights) FN(weights_of)(int layout, const FN(tile) *t, real *buffer) {
     const sg_call *c = t->call;
-    FN(weights) w = {{NULL, 0, 0}, c->weight, vset1(1), vset1(0)};
+    FN(weights) w = {{NULL, 0, 0}, c->weight, vset1(1), vset1(0), 0};
     if (!c->labels) w.y = FN(open)(layout, t, &c->g, buffer);
     if (c->label_smoothing != 0) {
         w.p = vset1((real)(1 - c->label_smoothing));
         w.q = vset1((real)c->label_smoothing / (real)t->n);
     }
+    w.plain = !c->labels && !c->weight && c->label_smoothing == 0;
     return w;
 }
-SG_BODY vreal FN(weight_at)(int layout, int full, const FN(weights) *w, ptrdiff_t v, ptrdiff_t n) {
+/* Those of row r of a tile from class `begin` on. */
+SG_INLINE FN(weights) FN(weights_from)(int layout, const FN(weights) *w, int r, ptrdiff_t begin) {
+    FN(weights) some = *w;
+    if (w->y.p && layout == LAYOUT_ACROSS) some.y = FN(from_class)(FN(row_of)(w->y, r), begin);
+    else if (w->y.p) some.y.p += begin * w->y.step;
+    if (w->weight) some.weight += begin;
+    return some;
+}
+SG_BODY vreal FN(weight_at)(int layout, int full, int plain, const FN(weights) *w, ptrdiff_t v, ptrdiff_t n) {
+    if (plain) return FN(read)(layout, full, w->y, v, n, 0);
     vreal a = w->q;
     if (w->y.p) a = vfma(w->p, FN(read)(layout, full, w->y, v, n, 0), w->q);
     if (w->weight) {
@@ -398,147 +403,272 @@ SG_BODY vreal FN(weight_at)(int layout, int full, const FN(weights) *w, ptrdiff_
     return a;
 }
 
-/* distance = sum_k a_k (max - x_k) and weight = sum_k a_k, but for the sample weight. */
-SG_INLINE void FN(weigh_row)(int layout, const FN(tile) *t, const FN(weights) *weights, FN(view) x, vreal max,
-                             wide *distance, wide *weight) {
-    wide far[4 * VL], total[4 * VL];
-    FN(clear_chains)(layout, far);
-    FN(clear_chains)(layout, total);
-    SG_EACH(layout, t->n, FN(chains)(layout), {
-        vreal a = FN(weight_at)(layout, full, weights, v, t->n), b = FN(read)(layout, full, x, v, t->n, 0);
-        b = vselect(veq(a, vset1(0)), max, b); /* what does not count has no distance: 0 inf = 0 */
-        far[l] = FN(wide_fma_difference)(far[l], a, max, b);
-        total[l] = FN(wide_fma)(total[l], a, vset1(1));
+/* One vector of the sums sum_k a_k (max - x_k) and sum_k a_k. One chain of each is enough: a vector takes longer than an
+ * addition. */
+SG_INLINE void FN(weigh_vector)(vreal a, vreal x, vreal max, wide *far, wide *total) {
+    x = vselect(veq(a, vset1(0)), max, x); /* what does not count has no distance: 0 inf = 0 */
+    *far = FN(wide_fma_difference)(*far, a, max, x);
+    *total = FN(wide_add_real)(*total, a);
+}
+SG_INLINE void FN(weigh_row)(int plain, const FN(weights) *w, FN(view) x, ptrdiff_t n, vreal max, wide *far,
+                             wide *total) {
+    *far = *total = FN(zero)();
+    SG_EACH(LAYOUT_ACROSS, n, 2, {
+        FN(weigh_vector)(FN(weight_at)(LAYOUT_ACROSS, full, plain, w, v, n),
+                         FN(read)(LAYOUT_ACROSS, full, x, v, n, 0), max, far, total);
     });
-    *distance = FN(fold_chains)(layout, far);
-    *weight = FN(fold_chains)(layout, total);
+    *far = FN(fold)(LAYOUT_ACROSS, far);
+    *total = FN(fold)(LAYOUT_ACROSS, total);
+}
+SG_NOINLINE void FN(weigh_across)(const FN(tile) *t, FN(view) x, ptrdiff_t begin, ptrdiff_t n, vreal max,
+                                  wide *distance, wide *weight) {
+    const FN(lanes) max_of = FN(lanes_of)(FN(reference)(max));
+    FN(wide_lanes) distances, weights;
+    for (int r = 0; r < t->rows; r++) {
+        const FN(weights) w = FN(weights_from)(LAYOUT_ACROSS, t->weights, r, begin);
+        const vreal from = FN(spread)(LAYOUT_ACROSS, &max_of, r);
+        wide far, total;
+        if (w.plain) FN(weigh_row)(1, &w, FN(row_of)(x, r), n, from, &far, &total);
+        else FN(weigh_row)(0, &w, FN(row_of)(x, r), n, from, &far, &total);
+        FN(set_wide_lane)(&distances, r, far);
+        FN(set_wide_lane)(&weights, r, total);
+    }
+    *distance = FN(wide_load)(distances.hi, distances.lo);
+    *weight = FN(wide_load)(weights.hi, weights.lo);
+}
+/* In lanes the lanes of a row across, if rows of so many classes go across, stand one beside the other (sum.h). */
+SG_INLINE void FN(weigh_rows)(int layout, int plain, const FN(weights) *w, FN(view) x, ptrdiff_t n, vreal max,
+                              wide *distance, wide *weight) {
+    wide far[VL], total[VL];
+    for (int l = 0; l < FN(phases)(layout); l++) far[l] = total[l] = FN(zero)();
+    for (ptrdiff_t v = 0; v < n; v++) {
+        const ptrdiff_t l = layout == LAYOUT_SHORT ? 0 : v & (VL - 1);
+        FN(weigh_vector)(FN(weight_at)(LAYOUT_SHORT, 1, plain, w, v, n), vload(x.p + v * x.step), max,
+                         &far[l], &total[l]);
+    }
+    *distance = FN(fold)(layout, far);
+    *weight = FN(fold)(layout, total);
+}
+SG_NOINLINE void FN(weigh_lanes)(const FN(tile) *t, FN(view) x, ptrdiff_t begin, ptrdiff_t n, vreal max,
+                                 wide *distance, wide *weight) {
+    const FN(weights) w = FN(weights_from)(LAYOUT_SHORT, t->weights, 0, begin);
+    const vreal from = FN(reference)(max);
+    if (t->n > SG_LANES_N) FN(weigh_rows)(LAYOUT_LONG, 0, &w, x, n, from, distance, weight);
+    else if (w.plain) FN(weigh_rows)(LAYOUT_SHORT, 1, &w, x, n, from, distance, weight);
+    else FN(weigh_rows)(LAYOUT_SHORT, 0, &w, x, n, from, distance, weight);
 }
 
-/* The general way: any targets, any options; with `grad`, and with `hess` of it. */
-SG_INLINE int FN(general_tile_of)(int layout, int grad, int hess, const FN(tile) *t) {
-    const sg_call *c = t->call;
+/* What the results of a row are made with, row by row in the lanes. */
+typedef struct { FN(lanes) pre, hi, lo; } FN(factors);
+
+SG_INLINE FN(factors) FN(factors_of)(FN(factor) f) {
+    return (FN(factors)){FN(lanes_of)(f.pre), FN(lanes_of)(f.hi), FN(lanes_of)(f.lo)};
+}
+SG_INLINE FN(factor) FN(spread_factor)(int layout, const FN(factors) *f, int r) {
+    return (FN(factor)){FN(spread)(layout, &f->pre, r), FN(spread)(layout, &f->hi, r),
+                        FN(spread)(layout, &f->lo, r), 0};
+}
+typedef struct {
+    FN(factors) grad, unit; /* grad_i = e grad - a unit, */
+    FN(factors) top;        /* at the maximum (A - a) e top - a rest */
+    FN(lanes) e_top, A_hi, A_lo, rest_hi, rest_lo;
+    int plain; /* grad.pre and unit.pre are 1 */
+    FN(factors) s, hess; /* with a Hessian */
+    FN(lanes) hess_top, z2;
+} FN(slopes);
+
+/* Any targets, any options. */
+typedef struct {
     FN(targets) y;
-    FN(targets_of)(layout, 0, t, &y);
-    TILE_BUFFER(buffer, 0);
-    TILE_BUFFER(y_buffer, 1);
-    TILE_BUFFER(hess_buffer, 2);
-    FN(view) to = {buffer, VL, 0}, curvature = {hess_buffer, VL, 0};
-    if (grad) to = FN(open_out)(layout, t, &c->out, buffer);
-    if (hess) curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
-    if (layout == LAYOUT_ACROSS && !y.any) {
-        FN(put_loss)(t, &y, FN(zero)());
-        SG_EACH(layout, t->n, 4, {
-            if (grad) FN(write)(layout, full, to, v, t->n, vset1(0));
-            if (hess) FN(write)(layout, full, curvature, v, t->n, vset1(0));
-        });
-        if (grad) FN(close_out)(layout, t, &c->out, to);
-        if (hess) FN(close_out)(layout, t, &c->hess, curvature);
-        return 1;
-    }
-    SG_ALIGN64 real at_label[VL];
-    FN(at_labels)(t, &y, at_label);
-    const FN(view) spare = FN(open_terms)(layout, to, buffer);
-    FN(view) x = FN(open_logits)(layout, t, buffer, spare);
-    FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
+    FN(weights) weights;
+    FN(view) to, curvature, terms;
     FN(stats) row;
-    wide distance = FN(zero)(), weight = FN(zero)();
-    /* Rows of one block keep their terms where the gradient is to be; what needs the logits comes before. Rows that are
-     * longer or far compute them twice, to the same bits. */
-    vreal max = grad && t->n <= BLOCK_N ? FN(max_of)(layout, x, t->n) : vset1(REAL_INF);
-    const int keep = !many(FN(is_far)(max));
-    if (keep) {
-        FN(weigh_row)(layout, t, &weights, x, max, &distance, &weight);
-        if (!FN(grad_stats)(layout, t, &x, spare, spare, NULL, &row)) return 0;
-    } else {
-        if (!FN(log_stats)(layout, t, &x, spare, &row)) return 0;
-        FN(weigh_row)(layout, t, &weights, x, row.max, &distance, &weight);
+    vreal *Ms;
+    SG_ALIGN64 real target[VL];
+    wide A, slope, inverse, unit;
+    vreal entry;
+    FN(slopes) slopes; /* of rows of one block */
+    int empty;         /* no row counts; never in lanes */
+} FN(general_parts);
+
+SG_INLINE int FN(general_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
+                                FN(general_parts) *p) {
+    const sg_call *c = t->call;
+    const int grad = c->out.data != NULL;
+    FN(targets_of)(layout, 0, t, &p->y);
+    p->empty = layout == LAYOUT_ACROSS && !p->y.any;
+    p->to = (FN(view)){buffer, VL, 0};
+    if (grad) p->to = FN(open_out)(layout, t, &c->out, buffer);
+    /* each of its vectors takes the place of weights that are not read again */
+    if (c->hess.data) p->curvature = FN(open_out)(layout, t, &c->hess, second);
+    if (p->empty) return 1;
+    FN(at_labels)(t, &p->y, p->target);
+    p->terms = FN(open_terms)(layout, p->to, buffer);
+    p->weights = FN(weights_of)(layout, t, second);
+    p->Ms = grad ? FN(block_M)(t) : NULL;
+    FN(tile) weighed = *t;
+    weighed.weigh = layout == LAYOUT_ACROSS ? FN(weigh_across) : FN(weigh_lanes);
+    weighed.weights = &p->weights;
+    FN(view)
+    x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
+             : FN(open_logits_once)(layout, t, p->terms);
+    const FN(view) far_to = x.p || !grad ? p->terms : (FN(view)){FN(row_buffer)(t, 2), VL, 0};
+    return grad ? FN(grad_stats)(layout, &weighed, &x, p->terms, far_to, p->Ms, &p->row)
+                : FN(log_stats)(layout, &weighed, &x, p->terms, &p->row);
+}
+/* Of a block whose terms are relative to M + `down`, M that of the row. */
+SG_NOINLINE void FN(slopes_of)(const FN(tile) *t, const FN(general_parts) *p, vreal down, FN(slopes) *k) {
+    const sg_call *c = t->call;
+    const FN(stats) *row = &p->row;
+    const vreal K = vset1(-HEADROOM), d = vadd(K, down);
+    const wide rest = FN(wide_mul)(FN(wide_mul)(row->others, FN(wide_ldexp)(p->inverse, K)), p->unit);
+    const FN(factor) grad = FN(factor_of)(FN(wide_mul)(p->slope, p->inverse), d);
+    const FN(factor) unit = FN(factor_of)(p->unit, vset1(0));
+    k->plain = grad.plain && unit.plain;
+    k->grad = FN(factors_of)(grad);
+    k->unit = FN(factors_of)(unit);
+    /* of e 2^-HEADROOM: the other factor, A - a, may be as large as a real can be */
+    k->top = FN(factors_of)(FN(factor_of)(FN(wide_mul)(p->unit, p->inverse), down));
+    k->e_top = FN(lanes_of)(FN(wide_round)(FN(wide_ldexp)(row->top, vsub(vset1(0), down))));
+    const vreal A_hi = FN(wide_round)(p->A), rest_hi = FN(wide_round)(rest);
+    k->A_hi = FN(lanes_of)(A_hi);
+    k->A_lo = FN(lanes_of)(FN(wide_rest)(p->A, A_hi));
+    k->rest_hi = FN(lanes_of)(rest_hi);
+    k->rest_lo = FN(lanes_of)(FN(wide_rest)(rest, rest_hi));
+    if (!c->hess.data) return;
+    const wide T = FN(wide_set1)(c->temperature, 0), sum = FN(wide_add)(row->others, row->top);
+    k->s = FN(factors_of)(FN(factor_of)(p->inverse, d));
+    k->hess = FN(factors_of)(FN(factor_of)(FN(wide_div)(FN(wide_mul)(p->slope, p->inverse), T), d));
+    const wide z2 = FN(wide_div)(FN(wide_mul)(FN(wide_twice)(FN(z_weight)(c, &p->y)), p->unit), T);
+    k->z2 = FN(lanes_of)(FN(wide_round)(z2));
+    /* the maximum's own curvature, whole: slope s (others / sum) / T + 2 z s^2 */
+    const wide s_top = FN(wide_div)(row->top, sum);
+    const wide own =
+        FN(wide_div)(FN(wide_mul)(FN(wide_mul)(FN(wide_div)(p->slope, T), s_top), row->others), sum);
+    const wide own_z = c->z_loss == 0 ? FN(zero)() : FN(wide_mul)(z2, FN(wide_mul)(s_top, s_top));
+    k->hess_top = FN(lanes_of)(FN(wide_round)(FN(wide_add)(own, own_z)));
+}
+SG_INLINE void FN(general_rows)(int layout, const FN(tile) *t, FN(general_parts) *p) {
+    (void)layout;
+    const sg_call *c = t->call;
+    const FN(targets) *y = &p->y;
+    if (p->empty) {
+        FN(put_loss)(t, y, FN(zero)());
+        return;
     }
-    const vreal target = FN(target_of)(LAYOUT_ACROSS, t, at_label, row.offset);
-    const wide log = FN(needs_log)(c) ? FN(log_ratio)(row.others, row.top) : FN(zero)(),
-               lse = FN(lse_of)(&row, log);
-    wide loss = FN(wide_add)(distance, FN(wide_mul)(weight, log)), label = FN(zero)();
+    const FN(stats) *row = &p->row;
+    const vreal target = FN(target_of)(LAYOUT_ACROSS, t, p->target, row->offset);
+    const wide log = FN(needs_log)(c) ? FN(log_ratio)(row->others, row->top) : FN(zero)(),
+               lse = FN(lse_of)(row, log);
+    wide loss = FN(wide_add)(row->distance, FN(wide_mul)(row->weight, log)), label = FN(zero)();
     if (c->labels) {
-        label = FN(wide_mul)(FN(wide_of)(weights.p), FN(wide_of)(y.own));
-        wide d = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row.max), FN(wide_of)(target)), log);
+        label = FN(wide_mul)(FN(wide_of)(p->weights.p), FN(wide_of)(y->own));
+        wide d = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row->max), FN(wide_of)(target)), log);
         loss = FN(wide_add)(loss, FN(weigh)(label, d));
     }
-    loss = FN(wide_add)(loss, FN(z_loss)(c, &y, lse));
-    FN(put_loss)(t, &y, FN(weigh)(FN(wide_of)(y.sample), loss));
-    if (!grad) return 1;
+    if (c->z_loss != 0) loss = FN(wide_add)(loss, FN(z_loss)(c, y, lse));
+    FN(put_loss)(t, y, FN(weigh)(FN(wide_of)(y->sample), loss));
+    if (!c->out.data) return;
 
-    const wide sum = FN(wide_add)(row.others, row.top), inverse = FN(inverse)(sum);
-    const wide unit = FN(row_unit)(t, &y);
-    const wide z = FN(z_slope)(c, &y, lse), A = FN(wide_add)(FN(wide_add)(weight, label), z);
-    const wide slope = FN(wide_mul)(A, unit), T = FN(wide_set1)(c->temperature, 0);
-    const wide rest_unit = FN(wide_mul)(FN(wide_div)(row.others, sum), unit);
-    const vreal K = vset1(-HEADROOM), to_one = vset1(REAL_TO_ONE), zero = vset1(0);
-    const vreal A_hi = FN(wide_round)(A), A_lo = FN(wide_rest)(A, A_hi);
-    const vreal rest_hi = FN(wide_round)(rest_unit), rest_lo = FN(wide_rest)(rest_unit, rest_hi);
-    const FN(limits) limits = FN(limits_of)(row.max);
-    const vreal e_top = FN(wide_round)(row.top);
-    const FN(factor) to_grad = FN(factor_of)(FN(wide_mul)(slope, inverse), K);
-    const FN(factor) to_s = FN(factor_of)(inverse, K), per_unit = FN(factor_of)(unit, zero);
-    /* at the maximum, of e 2^-HEADROOM: the other factor, A - a, may be as large as a real can be */
-    const FN(factor) to_top = FN(factor_of)(FN(wide_mul)(unit, inverse), zero);
-    const FN(factor) to_hess = FN(factor_of)(FN(wide_div)(FN(wide_mul)(slope, inverse), T), K);
-    const wide z2_wide = FN(wide_div)(FN(wide_mul)(FN(wide_twice)(FN(z_weight)(c, &y)), unit), T);
-    const vreal z2 = FN(wide_round)(z2_wide);
-    /* the maximum's own curvature, whole: slope s (others / sum) / T + 2 z s^2 */
-    const wide s_top = FN(wide_div)(row.top, sum);
-    const vreal hess_top = FN(wide_round)(
-        FN(wide_add)(FN(wide_div)(FN(wide_mul)(FN(wide_mul)(FN(wide_div)(slope, T), s_top), row.others), sum),
-                     c->z_loss == 0 ? FN(zero)() : FN(wide_mul)(z2_wide, FN(wide_mul)(s_top, s_top))));
-    SG_EACH(layout, t->n, 4, {
-        vreal a = FN(weight_at)(layout, full, &weights, v, t->n), e;
-        if (keep) {
-            e = FN(read)(layout, full, spare, v, t->n, 0);
-        } else {
-            vreal b = FN(read)(layout, full, x, v, t->n, 0), scale, frac;
-            FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
-            e = vfma(scale, frac, scale);
-        }
-        vmask at_top = veq(e, e_top);
-        vreal eg = vmul(e, to_grad.pre), left = vmul(vmul(e, to_one), vadd(vsub(A_hi, a), A_lo));
-        vreal minus_a = vsub(zero, vmul(vmul(a, per_unit.pre), per_unit.hi));
-        vreal plain = vfma(eg, to_grad.hi, vfma(eg, to_grad.lo, minus_a));
-        vreal top = vfnma(a, rest_hi, vfnma(a, rest_lo, FN(times_any)(left, to_top)));
-        /* with labels the one entry that cancels is the label's, below */
-        FN(write)(layout, full, to, v, t->n, c->labels ? plain : vselect(at_top, top, plain));
+    const wide sum = FN(wide_add)(row->others, row->top), z = FN(z_slope)(c, y, lse);
+    p->inverse = FN(inverse)(sum);
+    p->unit = FN(row_unit)(t, y);
+    p->A = FN(wide_add)(FN(wide_add)(row->weight, label), z);
+    p->slope = FN(wide_mul)(p->A, p->unit);
+    if (t->n <= BLOCK_N) FN(slopes_of)(t, p, vset1(0), &p->slopes);
+    if (!c->labels) return;
+    /* the label's entry, whole: (A - a_t) e_t - a_t others_t, a_t = label + smooth, A - a_t = weight - smooth + 2 z lse */
+    wide e = FN(wide_term)(target, FN(limits_of)(row->max));
+    wide others = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub)(sum, e));
+    wide smooth = FN(wide_of)(vmul(p->weights.q, y->own));
+    wide a = FN(wide_add)(label, smooth), left = FN(wide_add)(FN(wide_sub)(row->weight, smooth), z);
+    wide entry_top = FN(wide_sub)(FN(wide_mul)(left, e), FN(wide_mul)(a, others));
+    p->entry = FN(wide_round)(FN(label_entry)(entry_top, p->inverse, p->unit));
+}
+
+/* The gradient at the maximum, of a term e with the weight a. */
+SG_INLINE vreal FN(grad_top)(int layout, const FN(slopes) *k, int r, vreal e, vreal a) {
+    const vreal A_hi = FN(spread)(layout, &k->A_hi, r), A_lo = FN(spread)(layout, &k->A_lo, r);
+    const vreal left = vmul(vmul(e, vset1(REAL_TO_ONE)), vadd(vsub(A_hi, a), A_lo));
+    const vreal s = FN(times_any)(left, FN(spread_factor)(layout, &k->top, r));
+    return vfnma(a, FN(spread)(layout, &k->rest_hi, r), vfnma(a, FN(spread)(layout, &k->rest_lo, r), s));
+}
+/* The results of n classes of row r, or of the rows in lanes. With labels the one entry that cancels is the label's. */
+SG_INLINE void FN(general_some)(int layout, int plain, int probs, int hess, const sg_call *c,
+                                const FN(slopes) *k, int r, const FN(weights) *w, FN(view) terms, FN(view) to,
+                                FN(view) curvature, ptrdiff_t n) {
+    const FN(factor) grad = FN(spread_factor)(layout, &k->grad, r),
+                     unit = FN(spread_factor)(layout, &k->unit, r);
+    const vreal e_top = FN(spread)(layout, &k->e_top, r);
+    SG_EACH(layout, n, 4, {
+        const vreal a = FN(weight_at)(layout, full, probs, w, v, n),
+                    e = FN(read)(layout, full, terms, v, n, 0);
+        const vreal s = plain ? e : vmul(e, grad.pre), au = plain ? a : vmul(a, unit.pre);
+        vreal g = vfma(s, grad.hi, vfnma(au, unit.hi, vmul(s, grad.lo)));
+        const vmask at_top = veq(e, e_top);
+        /* few vectors of a row across hold a maximum */
+        if ((probs || !c->labels) && (layout == LAYOUT_SHORT || many(at_top)))
+            g = vselect(at_top, FN(grad_top)(layout, k, r, e, a), g);
+        FN(write)(layout, full, to, v, n, g);
         if (hess) {
-            vreal es = vmul(e, to_s.pre);
-            vreal others = vfnma(es, to_s.lo, vfnma(es, to_s.hi, vset1(1)));
-            vreal r = vmul(FN(times_any)(e, to_hess), others);
+            const FN(factor) of_s = FN(spread_factor)(layout, &k->s, r);
+            const vreal es = vmul(e, of_s.pre), others = vfnma(es, of_s.lo, vfnma(es, of_s.hi, vset1(1)));
+            vreal h = vmul(FN(times_any)(e, FN(spread_factor)(layout, &k->hess, r)), others);
             if (c->z_loss != 0) {
-                vreal s = FN(times)(es, to_s);
-                r = vfma(vmul(s, s), z2, r);
+                const vreal p = FN(times)(es, of_s);
+                h = vfma(vmul(p, p), FN(spread)(layout, &k->z2, r), h);
             }
-            FN(write)(layout, full, curvature, v, t->n, vselect(at_top, hess_top, r));
+            FN(write)(layout, full, curvature, v, n, vselect(at_top, FN(spread)(layout, &k->hess_top, r), h));
         }
     });
-    if (c->labels) {
-        /* the label's entry, whole: (A - a_t) e_t - a_t others_t, a_t = label + smooth, A - a_t = weight - smooth + 2 z lse */
-        wide e = FN(wide_term)(target, limits);
-        wide others = FN(wide_select)(veq(target, row.max), row.others, FN(wide_sub)(sum, e));
-        wide smooth = FN(wide_of)(vmul(weights.q, y.own));
-        wide a = FN(wide_add)(label, smooth), left = FN(wide_add)(FN(wide_sub)(weight, smooth), z);
-        wide entry_top = FN(wide_sub)(FN(wide_mul)(left, e), FN(wide_mul)(a, others));
-        wide entry = FN(label_entry)(entry_top, inverse, unit);
-        FN(put_at_labels)(layout, t, to, &y, FN(wide_round)(entry));
-    }
-    if (!y.all) FN(clear_ignored)(layout, t, &y, to);
-    FN(close_out)(layout, t, &c->out, to);
-    if (hess) {
-        if (!y.all) FN(clear_ignored)(layout, t, &y, curvature);
-        FN(close_out)(layout, t, &c->hess, curvature);
-    }
-    return 1;
 }
-
-SG_INLINE int FN(general_tile)(int layout, const FN(tile) *t) {
+#define SOME_PARAMETERS                                                                              \
+    const sg_call *c, const FN(slopes) *k, int r, const FN(weights) *w, FN(view) terms, FN(view) to, \
+        FN(view) curvature, ptrdiff_t n
+SG_NOINLINE void FN(general_any_across)(SOME_PARAMETERS) {
+    if (c->hess.data) FN(general_some)(LAYOUT_ACROSS, 0, 0, 1, c, k, r, w, terms, to, curvature, n);
+    else FN(general_some)(LAYOUT_ACROSS, 0, 0, 0, c, k, r, w, terms, to, curvature, n);
+}
+SG_NOINLINE void FN(general_any_lanes)(SOME_PARAMETERS) {
+    if (c->hess.data) FN(general_some)(LAYOUT_SHORT, 0, 0, 1, c, k, r, w, terms, to, curvature, n);
+    else FN(general_some)(LAYOUT_SHORT, 0, 0, 0, c, k, r, w, terms, to, curvature, n);
+}
+#undef SOME_PARAMETERS
+SG_INLINE void FN(general_block)(int layout, const FN(tile) *t, const FN(general_parts) *p,
+                                 const FN(slopes) *k, ptrdiff_t begin, ptrdiff_t n) {
     const sg_call *c = t->call;
-    return FN(general_tile_of)(layout, c->out.data != NULL, c->hess.data != NULL, t);
+    const FN(view) views[3] = {p->terms, p->to, p->curvature};
+    for (int r = 0; r < FN(passes)(layout, t); r++) {
+        const FN(weights) w = FN(weights_from)(layout, &p->weights, r, begin);
+        FN(view) of[3];
+        for (int i = 0; i < 3; i++) {
+            of[i] = FN(row_of)(views[i], r);
+            of[i].p += layout == LAYOUT_ACROSS ? begin : begin * of[i].step;
+        }
+        if (k->plain && w.plain && !c->hess.data)
+            FN(general_some)(layout, 1, 1, 0, c, k, r, &w, of[0], of[1], of[2], n);
+        else if (layout == LAYOUT_ACROSS) FN(general_any_across)(c, k, r, &w, of[0], of[1], of[2], n);
+        else FN(general_any_lanes)(c, k, r, &w, of[0], of[1], of[2], n);
+    }
 }
-BOTH_LAYOUTS(general, SG_FIXED_ORDER)
+SG_INLINE void FN(general_results)(int layout, const FN(tile) *t, const FN(general_parts) *p) {
+    const sg_call *c = t->call;
+    if (!c->out.data) return;
+    if (!p->empty && t->n <= BLOCK_N) FN(general_block)(layout, t, p, &p->slopes, 0, t->n);
+    if (!p->empty && t->n > BLOCK_N)
+        for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
+            FN(slopes) k;
+            FN(slopes_of)(t, p, vsub(p->Ms[b / BLOCK_N], p->row.M), &k);
+            FN(general_block)(layout, t, p, &k, b, FN(block_size)(t->n, b));
+        }
+    if (!p->empty && c->labels) FN(put_at_labels)(layout, t, p->to, &p->y, p->entry);
+    if (!p->y.all) FN(clear_ignored)(layout, t, &p->y, p->to);
+    FN(close_out)(layout, t, &c->out, p->to);
+    if (!c->hess.data) return;
+    if (!p->y.all) FN(clear_ignored)(layout, t, &p->y, p->curvature);
+    FN(close_out)(layout, t, &c->hess, p->curvature);
+}
+IN_PARTS(general, SG_TARGETS)
 
 /* Which results are wanted is in the call: no array, no result. */
 static void FN(cross_entropy)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch) {

@@ -23,8 +23,9 @@ enum { LAYOUT_ACROSS, LAYOUT_SHORT, LAYOUT_LONG };
 enum { SG_WITH_ALL, SG_WITHOUT_MAX };
 
 /* Kinds of kernels: whose sums have no order, so that rows may lie in any layout; whose sums of products have one (sum.h);
- * and of those the products with Jacobians, which take several rows across and stand in lanes for fewer classes. */
-enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS };
+ * and of those the products with Jacobians and the losses of any targets, which take several rows across and stand in lanes for
+ * fewer classes, the latter for more where no several rows can go across. */
+enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS, SG_TARGETS };
 
 /* All vectors of a tile of n classes: the statement for v = 0, 1, ..., `chains` of them a round, l = v mod chains.
  * `full`, a literal, says that every lane of the vector belongs to the row. */

@@ -66,7 +66,7 @@ SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t)
     wide sum[4 * VL];
     FN(clear_chains)(layout, sum);
     SG_EACH(layout, t->n, FN(chains)(layout), {
-        vreal a = FN(weight_at)(layout, full, &weights, v, t->n);
+        vreal a = FN(weight_at)(layout, full, 0, &weights, v, t->n);
         vreal b = vselect(veq(a, zero), vset1(1), FN(read)(layout, full, p, v, t->n, 1));
         sum[l] = FN(wide_add)(sum[l], FN(wide_mul)(FN(wide_of)(vsub(zero, a)), FN(log)(b)));
     });
@@ -76,7 +76,8 @@ SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t)
     const wide unit = FN(wide_div)(FN(wide_sub)(FN(zero)(), FN(wide_of)(y.sample)), FN(divisor)(c));
     const vreal nothing = vset1(FN(nothing)(c));
     SG_EACH(layout, t->n, 4, {
-        vreal a = FN(weight_at)(layout, full, &weights, v, t->n), b = FN(read)(layout, full, p, v, t->n, 1);
+        vreal a = FN(weight_at)(layout, full, 0, &weights, v, t->n),
+              b = FN(read)(layout, full, p, v, t->n, 1);
         wide g = FN(wide_div)(FN(wide_mul)(unit, FN(wide_of)(a)), FN(wide_of)(b));
         vmask none = mor(veq(a, zero), veq(y.sample, zero));
         FN(write)(layout, full, to, v, t->n, vselect(none, nothing, FN(wide_round)(g)));

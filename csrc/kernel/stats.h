@@ -13,6 +13,7 @@ typedef struct {
     vreal M;      /* of the row */
     vreal offset; /* the maximum of a far row, otherwise 0: the logits used are x - offset */
     wide others, top;
+    wide distance, weight; /* of a tile with `weigh`: sum a_k (max - x_k), sum a_k */
 } FN(stats);
 
 /* The largest value of each row and the next one, which is the same in case of a tie. NaN is passed over, -inf if there
@@ -168,6 +169,25 @@ SG_NOINLINE void FN(merge)(FN(stats) *a, const FN(stats) *b) {
     a->M = M;
 }
 
+/* coefficient * a, where 0 times an infinity is 0 */
+SG_BODY wide FN(weigh)(wide coefficient, wide a) {
+    const vreal r = FN(wide_round)(a), size = vmax(r, vsub(vset1(0), r));
+    vmask nothing = mand(veq(FN(wide_round)(coefficient), vset1(0)), veq(size, vset1(REAL_INF)));
+    return FN(wide_select)(nothing, FN(zero)(), FN(wide_mul)(coefficient, a));
+}
+/* What distances are from: no infinity, as a block of classes without weight may have no finite logit. */
+SG_INLINE vreal FN(reference)(vreal max) { return vmax(vset1(-REAL_MAX), max); }
+/* The same two, before they are merged: a distance from the larger maximum is that from the own, and the way between
+ * them. */
+SG_NOINLINE void FN(merge_weights)(FN(stats) *a, const FN(stats) *b) {
+    const wide max = FN(wide_of)(FN(reference)(vmax(b->max, a->max)));
+    const wide a_way = FN(wide_sub)(max, FN(wide_of)(FN(reference)(a->max))),
+               b_way = FN(wide_sub)(max, FN(wide_of)(FN(reference)(b->max)));
+    a->distance = FN(wide_add)(FN(wide_add)(a->distance, FN(weigh)(a->weight, a_way)),
+                               FN(wide_add)(b->distance, FN(weigh)(b->weight, b_way)));
+    a->weight = FN(wide_add)(a->weight, b->weight);
+}
+
 /* A row is far if its maximum is so large that x log2(e) has too few digits after the point; +inf too. */
 SG_INLINE vmask FN(is_far)(vreal max) {
     return mor(vlt(vset1(REAL_FAR), max), mand(vlt(max, vset1(-REAL_FAR)), vlt(vset1(-REAL_INF), max)));
@@ -211,9 +231,10 @@ SG_NOINLINE void FN(use_shifted)(int layout, FN(view) *x, FN(view) to, ptrdiff_t
     *x = to;
 }
 
-/* One block's statistics, and its terms to e. */
+/* The statistics of the block of classes [begin, begin + n), and its terms to e. */
 SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
-                               ptrdiff_t n, FN(largest) m, FN(stats) *block) {
+                               ptrdiff_t begin, ptrdiff_t n, FN(largest) m, FN(stats) *block) {
+    if (mode == SG_WITHOUT_MAX && t->weigh) t->weigh(t, x, begin, n, m.max, &block->distance, &block->weight);
     FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM),
                   layout != LAYOUT_ACROSS ? VL
                   : t->n <= BLOCK_N       ? t->rows * x.row
@@ -257,7 +278,7 @@ SG_INLINE void FN(team_task)(int keep, int mode, FN(team_row) *a, int i) {
         const FN(largest) most = FN(largest_of)(LAYOUT_ACROSS, mode, a->t, x, m);
         a->is_far[i] = mor(a->is_far[i], vlt(vset1(REAL_FAR), most.max));
         if (many(a->is_far[i])) return;
-        FN(block_stats)(LAYOUT_ACROSS, keep, mode, a->t, x, e, m, most, &a->blocks[b]);
+        FN(block_stats)(LAYOUT_ACROSS, keep, mode, a->t, x, e, b * BLOCK_N, m, most, &a->blocks[b]);
         if (keep) a->Ms[b] = a->blocks[b].M;
     }
 }
@@ -275,7 +296,10 @@ SG_INLINE int FN(team_stats)(const FN(tile) *t, FN(view) x, FN(view) e, vreal *M
     const vreal offset = row->offset;
     *row = a.blocks[0];
     row->offset = offset;
-    for (ptrdiff_t b = 1; b < a.count; b++) FN(merge)(row, &a.blocks[b]);
+    for (ptrdiff_t b = 1; b < a.count; b++) {
+        if (t->weigh) FN(merge_weights)(row, &a.blocks[b]);
+        FN(merge)(row, &a.blocks[b]);
+    }
     return !many(FN(is_far)(row->max));
 }
 #define SG_HAS_TEAM(t) ((t)->call->team && (t)->rows == 1 && (t)->n > BLOCK_N)
@@ -318,14 +342,17 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
             b = -BLOCK_N;
             continue;
         }
-        FN(block_stats)(layout, keep, mode, t, xb, eb, m, most, &block);
+        FN(block_stats)(layout, keep, mode, t, xb, eb, b, m, most, &block);
         if (keep && n > BLOCK_N) Ms[b / BLOCK_N] = block.M;
         if (b == 0) {
             row->max = block.max;
             row->M = block.M;
             row->others = block.others;
             row->top = block.top;
+            if (mode == SG_WITHOUT_MAX && t->weigh)
+                row->distance = block.distance, row->weight = block.weight;
         } else {
+            if (mode == SG_WITHOUT_MAX && t->weigh) FN(merge_weights)(row, &block);
             FN(merge)(row, &block);
         }
     }

@@ -7,8 +7,15 @@ typedef struct {
     ptrdiff_t step, row;
 } FN(view);
 
+typedef struct FN(tile_) FN(tile);
+
+/* What a kernel sums up of its targets beside the sum of the exponentials (stats.h): of classes [begin, begin + n), whose logits
+ * are x and their largest one `max`. */
+typedef void FN(weigher)(const FN(tile) *t, FN(view) x, ptrdiff_t begin, ptrdiff_t n, vreal max,
+                         wide *distance, wide *weight);
+
 /* The rows [row, row + rows) of a call, at most VL; the first is (o, i) of (outer, inner). */
-typedef struct {
+struct FN(tile_) {
     const sg_call *call;
     ptrdiff_t n, row, o, i;
     int rows, layout;
@@ -16,7 +23,9 @@ typedef struct {
     int stream;    /* across: the result is made in a buffer and goes past the caches */
     char *scratch; /* rows of more than SHORT_N classes only */
     wide unit;     /* what gradients are multiplied by: 1 / (temperature norm) */
-} FN(tile);
+    FN(weigher) *weigh; /* or NULL; with `weights`, which are its own */
+    const void *weights;
+};
 
 /* A kernel on `count` tiles of one layout, several in LAYOUT_SHORT only; 0: not in this layout, and nothing is written:
  * the rows go one by one, across. */
@@ -390,10 +399,10 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
                           FN(tile_kernel) *across, FN(tile_kernel) *lanes) {
     FN(tile) tiles[SG_BATCH];
     FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .unit = FN(unit_of)(c)};
-    /* those of a fixed order would keep a whole row in the buffer: loss + gradient of probabilities, (48, 151936), 10 % slower */
-    t.stream = kind != SG_FIXED_ORDER && sg_is_streamed(c, sizeof(real));
+    /* those of targets would keep a whole row in the buffer: loss + gradient of probabilities, (48, 151936), 10 % slower */
+    t.stream =
+        kind != SG_FIXED_ORDER && !(kind == SG_TARGETS && c->n > BLOCK_N) && sg_is_streamed(c, sizeof(real));
     const int any_long = FN(can_be_long)(c), any_many = kind != SG_FIXED_ORDER && FN(can_be_many)(c);
-    const int few = kind == SG_ANY_ORDER && any_many; /* classes may go across */
     const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
     const int any_staged = kind == SG_ANY_ORDER && sg_is_staged(c);
     const ptrdiff_t most_across = any_many ? SG_TILE_BYTES / (c->n * (ptrdiff_t)sizeof(real)) : 1;
@@ -403,8 +412,10 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         ptrdiff_t left = end - row, neighbours = c->inner == 1 ? left : c->inner - t.i;
         const ptrdiff_t even = neighbours < left ? neighbours : left;
         const int staged = any_staged && !(any_long && even >= VL);
+        const int may_be_across = any_many && (kind == SG_ANY_ORDER || kind == SG_TARGETS) &&
+                                  (c->n > SG_LANES_N || (kind == SG_ANY_ORDER && FN(are_few)(left, c->n)));
         int done;
-        if ((c->n <= short_n || staged) && !(few && (c->n > SG_LANES_N || FN(are_few)(left, c->n)))) {
+        if ((c->n <= short_n || staged) && !may_be_across) {
             int count = 0;
             for (; count < batch && row < end; row += t.rows) {
                 FN(set_row)(&t, row);

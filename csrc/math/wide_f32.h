@@ -120,6 +120,9 @@ SG_INLINE wide_f32 wide_fma_at_f32(wide_f32 x, const float *p, const float *q) {
     return x;
 }
 
+/* x + a, as wide_fma(x, a, 1) */
+SG_INLINE wide_f32 wide_add_real_f32(wide_f32 x, vf32 a) { return wide_add_f32(x, wide_of_f32(a)); }
+
 /* x + p (m - q) */
 SG_BODY wide_f32 wide_fma_difference_f32(wide_f32 x, vf32 p, vf32 m, vf32 q) {
     x.a = vf64_fma(vf32_low(p), vf64_sub(vf32_low(m), vf32_low(q)), x.a);
