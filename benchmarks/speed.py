@@ -1,9 +1,10 @@
 """The whole benchmark of speed, whose tables and picture stand in docs/ and, in short, in README.md.
 
-    python benchmarks/speed.py [--write] [--read FILE] [options of `python -m softgrad bench`]
+    python benchmarks/speed.py [--write [NAME]] [--read FILE] [options of `python -m softgrad bench`]
 
 measures all cells unless --quick is given. --write measures with one thread and with two, and writes docs/benchmark.json,
-.md, .png and the table in README.md; with --read FILE the measurements are those of a file that --json or --write wrote.
+.md, .png and the table in README.md; --write NAME, for another machine, docs/NAME.json, .md and .png. With --read FILE the
+measurements are those of a file that --json or --write wrote.
 What is measured, and how: src/softgrad/_bench. Peers: pip install '.[bench]'.
 """
 
@@ -18,11 +19,12 @@ from softgrad._bench.summary import groups, summary
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+NAME = "benchmark"  # what README.md shows
 PART = re.compile(r"(<!-- speed.py writes from here -->\n).*(<!-- to here -->)", re.DOTALL)
 SHORT_HEAD = ["group", "cells", "mean", "worst", "worst cell", "best peer there"]
 
 EXPLAINED = """\
-Written by `python benchmarks/speed.py --write`. "x" is the time of the best peer over softgrad's: above 1 softgrad is faster.
+Written by `python benchmarks/speed.py --write{name}`. "x" is the time of the best peer over softgrad's: above 1 softgrad is faster.
 "copies" is softgrad's time over that of one `numpy.copyto` of the logits; for a Jacobian, of one of the result; for a linear layer, over that of
 its three matrix products by `numpy.matmul`, in float32 for float16 and bfloat16. "misses" names the goals that a cell misses; the goals are in
 [cells.py](../src/softgrad/_bench/cells.py). A goal in copies holds for logits of more than 4 MiB, with one thread.
@@ -50,8 +52,8 @@ def lines(measured: dict[str, Any]) -> str:
     return "\n".join([*text, "* Measured on: " + report.machine_line(measured["machine"]) + "."])
 
 
-def page(measured: dict[str, Any]) -> str:
-    """docs/benchmark.md."""
+def page(name: str, measured: dict[str, Any]) -> str:
+    """docs/NAME.md."""
     tables = []
     for n in map(int, measured["summary"]):
         tables.append(f"\n## Groups, {n} thread{'s' * (n > 1)}\n")
@@ -61,8 +63,10 @@ def page(measured: dict[str, Any]) -> str:
         for group, records in groups(part(measured, n)).items():
             tables.append(f"\n### {group}\n")
             tables.append(report.markdown(report.CELL_HEAD, [report.cell_row(r) for r in records]))
-    head = f"# Speed, measured\n\n{EXPLAINED}\n{lines(measured)}\n\n"
-    return head + "![x of every cell](benchmark.png)\n" + "\n".join(tables) + "\n"
+    explained = EXPLAINED.replace("{name}", "" if name == NAME else f" {name}")
+    title = f"Speed, measured: {measured['machine']['cpu']}, {measured['machine']['isa']}"
+    head = f"# {title}\n\n{explained}\n{lines(measured)}\n\n"
+    return head + f"![x of every cell]({name}.png)\n" + "\n".join(tables) + "\n"
 
 
 def short(measured: dict[str, Any]) -> str:
@@ -119,19 +123,24 @@ def library(name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--write", action="store_true", help="write docs/benchmark.* and README.md")
+    parser.add_argument(
+        "--write", nargs="?", const=NAME, metavar="NAME",
+        help="write docs/benchmark.* and README.md, or docs/NAME.* alone",
+    )  # fmt: skip
     parser.add_argument("--read", metavar="FILE", help="measure nothing, take this JSON file")
     run.add_arguments(parser, quick=False)
     arguments = parser.parse_args()
     if arguments.write:
-        arguments.threads, arguments.json = [1, 2], arguments.json or str(DOCS / "benchmark.json")
+        arguments.threads = [1, 2]
+        arguments.json = arguments.json or str(DOCS / f"{arguments.write}.json")
     if arguments.read:
         measured = json.loads(Path(arguments.read).read_text())
     else:
         measured = run.command(arguments)
     if arguments.write:
-        (DOCS / "benchmark.md").write_text(page(measured))
-        plot(DOCS / "benchmark.png", measured)
+        (DOCS / f"{arguments.write}.md").write_text(page(arguments.write, measured))
+        plot(DOCS / f"{arguments.write}.png", measured)
+    if arguments.write == NAME:
         readme = ROOT / "README.md"
         table = short(measured).replace("\\", r"\\")
         readme.write_text(PART.sub(rf"\g<1>{table}\g<2>", readme.read_text()))

@@ -413,7 +413,8 @@ def test_pages_of_the_whole_benchmark(tmp_path, fast, threads, capsys):
     _, part = measured_in_process(tmp_path, "--group", "tiny", "--group", "few", "--peer", "numpy")
     found = {**part, "summary": {"1": summary(part["cells"])}}
 
-    page = speed.page(found)
+    assert "![x of every cell](another.png)" in speed.page("another", found)
+    page = speed.page(speed.NAME, found)
     rows = [
         line for line in page.splitlines() if line.startswith("| softmax_vjp float32 (1, 10) |")
     ]

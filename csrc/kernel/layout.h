@@ -27,22 +27,22 @@ enum { SG_WITH_ALL, SG_WITHOUT_MAX };
  * fewer classes, the latter for more where no several rows can go across. */
 enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS, SG_TARGETS };
 
-/* All vectors of a tile of n classes: the statement for v = 0, 1, ..., `chains` of them a round, l = v mod chains.
+/* All vectors of a tile of n classes: the statement for v = 0, 1, ..., `round` of them at a time, l = v mod round.
  * `full`, a literal, says that every lane of the vector belongs to the row. */
-#define SG_EACH(layout, n, chains, ...)                                                \
-    do {                                                                               \
-        const ptrdiff_t lanes_ = (layout) == LAYOUT_ACROSS ? VL : 1;                   \
-        ptrdiff_t v_ = 0;                                                              \
-        for (; (v_ + (chains)) * lanes_ <= (n); v_ += (chains)) SG_UNROLL(l, chains) { \
-                enum { full = 1 };                                                     \
-                const ptrdiff_t v = v_ + l;                                            \
-                __VA_ARGS__                                                            \
-            }                                                                          \
-        for (int l = 0; l < (chains) && (v_ + l) * lanes_ < (n); l++) {                \
-            enum { full = 0 };                                                         \
-            const ptrdiff_t v = v_ + l;                                                \
-            __VA_ARGS__                                                                \
-        }                                                                              \
+#define SG_EACH(layout, n, round, ...)                                              \
+    do {                                                                            \
+        const ptrdiff_t lanes_ = (layout) == LAYOUT_ACROSS ? VL : 1;                \
+        ptrdiff_t v_ = 0;                                                           \
+        for (; (v_ + (round)) * lanes_ <= (n); v_ += (round)) SG_UNROLL(l, round) { \
+                enum { full = 1 };                                                  \
+                const ptrdiff_t v = v_ + l;                                         \
+                __VA_ARGS__                                                         \
+            }                                                                       \
+        for (int l = 0; l < (round) && (v_ + l) * lanes_ < (n); l++) {              \
+            enum { full = 0 };                                                      \
+            const ptrdiff_t v = v_ + l;                                             \
+            __VA_ARGS__                                                             \
+        }                                                                           \
     } while (0)
 
 static inline bool sg_is_staged(const sg_call *c) { return c->x.axis != 1 && c->n <= SG_STAGED_N; }

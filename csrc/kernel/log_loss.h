@@ -63,12 +63,13 @@ SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t)
     const vreal zero = vset1(0);
     FN(view) p = FN(open)(layout, t, &c->x, buffer);
     FN(weights) weights = FN(weights_of)(layout, t, y_buffer);
-    wide sum[4 * VL];
+    wide sum[2 * VL];
     FN(clear_chains)(layout, sum);
-    SG_EACH(layout, t->n, FN(chains)(layout), {
+    SG_EACH(layout, t->n, FN(round)(layout), {
+        wide *s = &sum[FN(chain)(layout, l)];
         vreal a = FN(weight_at)(layout, full, 0, &weights, v, t->n);
         vreal b = vselect(veq(a, zero), vset1(1), FN(read)(layout, full, p, v, t->n, 1));
-        sum[l] = FN(wide_add)(sum[l], FN(wide_mul)(FN(wide_of)(vsub(zero, a)), FN(log)(b)));
+        *s = FN(wide_add)(*s, FN(wide_mul)(FN(wide_of)(vsub(zero, a)), FN(log)(b)));
     });
     FN(put_loss)(t, &y, FN(weigh)(FN(wide_of)(y.sample), FN(fold_chains)(layout, sum)));
     if (!grad) return 1;

@@ -45,7 +45,7 @@ SG_NOINLINE void FN(logsumexp_b_row)(const FN(tile) *t) {
     for (int k = VL / 2; k > 0; k /= 2) top = vmax(top, vxor(top, k));
     vmask empty = veq(top, none);
     vreal M = vsub(vselect(empty, zero, top), vset1(HEADROOM));
-    wide sum[4];
+    wide sum[2];
     FN(clear_chains)(LAYOUT_ACROSS, sum);
     SG_EACH(LAYOUT_ACROSS, t->n, 4, {
         vreal a = FN(read)(LAYOUT_ACROSS, full, to, v, t->n, -REAL_INF), k, scale, frac;
@@ -57,7 +57,7 @@ SG_NOINLINE void FN(logsumexp_b_row)(const FN(tile) *t) {
         limits.bits = vshift(vadd(magic, E));
         FN(exp_terms)(a, limits, &scale, &frac);
         m = vselect(veq(scale, zero), zero, m);
-        sum[l] = FN(wide_fma)(FN(wide_fma)(sum[l], scale, m), vmul(scale, frac), m);
+        sum[l % 2] = FN(wide_fma)(FN(wide_fma)(sum[l % 2], scale, m), vmul(scale, frac), m);
     });
     wide s = FN(fold_chains)(LAYOUT_ACROSS, sum);
     vreal j = vexponent(FN(wide_round)(s));

@@ -13,14 +13,15 @@ SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) 
     for (int r = 0; r < FN(passes)(layout, t); r++) {
         const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r);
         const ptrdiff_t next_y = t->rows * y.row, next_g = t->rows * g.row;
-        wide sum[4 * VL];
+        wide sum[2 * VL];
         FN(clear_chains)(layout, sum);
-        SG_EACH(layout, t->n, FN(chains)(layout), {
+        SG_EACH(layout, t->n, FN(round)(layout), {
             if (layout == LAYOUT_ACROSS) {
                 SG_PREFETCH(yr.p + v * VL + next_y);
                 SG_PREFETCH(gr.p + v * VL + next_g);
             }
-            sum[l] = FN(add_product)(layout, full, sum[l], gr, yr, v, t->n);
+            wide *s = &sum[FN(chain)(layout, l)];
+            *s = FN(add_product)(layout, full, *s, gr, yr, v, t->n);
         });
         dot = FN(fold_chains)(layout, sum);
         if (layout == LAYOUT_ACROSS) FN(set_wide_lane)(&of_rows, r, dot);
@@ -31,7 +32,7 @@ SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) 
 /* One row of several blocks: y and g as they stand, or block by block in the buffers. */
 SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
     const sg_call *c = t->call;
-    wide sum[4];
+    wide sum[2];
     FN(clear_chains)(LAYOUT_ACROSS, sum);
     for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
         const ptrdiff_t n = FN(block_size)(t->n, b);
@@ -40,7 +41,7 @@ SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_bu
         SG_EACH(LAYOUT_ACROSS, n, 4, {
             SG_PREFETCH(y.p + v * VL + BLOCK_N);
             SG_PREFETCH(g.p + v * VL + BLOCK_N);
-            sum[l] = FN(add_product)(LAYOUT_ACROSS, full, sum[l], g, y, v, n);
+            sum[l % 2] = FN(add_product)(LAYOUT_ACROSS, full, sum[l % 2], g, y, v, n);
         });
     }
     const wide dot = FN(fold_chains)(LAYOUT_ACROSS, sum);
@@ -99,10 +100,12 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
     FN(view) g = FN(open)(layout, t, &t->call->g, g_buffer);
     FN(view) out = FN(open_out)(layout, t, &t->call->out, y_buffer);
     FN(limits) limits = FN(log_limits)(layout, y, t->n);
-    wide sum[4 * VL];
+    wide sum[2 * VL];
     FN(clear_chains)(layout, sum);
-    SG_EACH(layout, t->n, FN(chains)(layout),
-            { sum[l] = FN(wide_fma)(sum[l], FN(read)(layout, full, g, v, t->n, 0), vset1(1)); });
+    SG_EACH(layout, t->n, FN(round)(layout), {
+        wide *s = &sum[FN(chain)(layout, l)];
+        *s = FN(wide_add_real)(*s, FN(read)(layout, full, g, v, t->n, 0));
+    });
     FN(factor) f = FN(factor_of)(FN(fold_chains)(layout, sum), limits.M);
     SG_EACH(layout, t->n, 4, {
         vreal a = FN(read)(layout, full, g, v, t->n, 0), scale, frac;
@@ -124,13 +127,14 @@ SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
     FN(view) g = FN(open)(layout, t, &t->call->g, g_buffer);
     FN(view) out = FN(open_out)(layout, t, &t->call->out, y_buffer);
     FN(limits) limits = FN(log_limits)(layout, y, t->n);
-    wide sum[4 * VL];
+    wide sum[2 * VL];
     FN(clear_chains)(layout, sum);
-    SG_EACH(layout, t->n, FN(chains)(layout), {
+    SG_EACH(layout, t->n, FN(round)(layout), {
+        wide *s = &sum[FN(chain)(layout, l)];
         vreal a = FN(read)(layout, full, g, v, t->n, 0), scale, frac;
         FN(exp_terms)(FN(read)(layout, full, y, v, t->n, -REAL_INF), limits, &scale, &frac);
         a = vselect(veq(scale, vset1(0)), vset1(0), a);
-        sum[l] = FN(wide_fma)(FN(wide_fma)(sum[l], scale, a), vmul(scale, frac), a);
+        *s = FN(wide_fma)(FN(wide_fma)(*s, scale, a), vmul(scale, frac), a);
     });
     wide dot = FN(wide_lower)(FN(fold_chains)(layout, sum), limits.M);
     vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);

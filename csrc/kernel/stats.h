@@ -76,9 +76,12 @@ typedef struct {
     ptrdiff_t ahead; /* where the logits that come next lie beside these: another tile's, another block's */
 } FN(plan);
 
-/* The terms of u vectors, a literal: e = scale (1 + frac), rounded, to memory if they are wanted; and to the sum. Without
- * the maximum a kept term is passed over where it is the one maximum; if no terms are kept, the maximum counts as if
- * it were the second largest, one operation instead of three. */
+/* Without the maximum a term is passed over where it is the one maximum, if terms are kept; else the maximum counts as if it were
+ * the second largest: one operation instead of three, but that one's term is to be taken off again, which costs more in rows
+ * of few classes. */
+SG_INLINE int FN(passes_over)(int layout, int keep) { return keep || layout == LAYOUT_SHORT; }
+
+/* The terms of u vectors, a literal: e = scale (1 + frac), rounded, to memory if they are wanted; and to the sum. */
 SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN(view) x, FN(view) e,
                              ptrdiff_t v, ptrdiff_t n, const FN(plan) *p, FN(sum) *total) {
     vreal scale[SG_SIDE_BY_SIDE], frac[SG_SIDE_BY_SIDE], term[SG_SIDE_BY_SIDE], a[SG_SIDE_BY_SIDE];
@@ -86,13 +89,14 @@ SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN
     SG_UNROLL(j, u) a[j] = FN(read)(layout, full, x, v + j, n, -REAL_INF);
     if (layout != LAYOUT_SHORT) SG_UNROLL(j, u) SG_PREFETCH(x.p + (v + j) * x.step + p->ahead);
     if (layout != LAYOUT_SHORT && !keep) SG_UNROLL(j, u) SG_PREFETCH_WRITE(e.p + (v + j) * e.step);
-    if (mode == SG_WITHOUT_MAX && keep) SG_UNROLL(j, u) others[j] = vnlt(p->second, a[j]);
-    if (mode == SG_WITHOUT_MAX && !keep) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
+    const int pass_over = mode == SG_WITHOUT_MAX && FN(passes_over)(layout, keep);
+    if (pass_over) SG_UNROLL(j, u) others[j] = vnlt(p->second, a[j]);
+    else if (mode == SG_WITHOUT_MAX) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
     FN(exp_vectors)(u, a, p->limits, scale, frac);
     SG_UNROLL(j, u) term[j] = vfma(scale[j], frac[j], scale[j]);
     if (keep) SG_UNROLL(j, u) FN(write)(layout, full, e, v + j, n, term[j]);
     SG_UNROLL(j, u) {
-        if (mode == SG_WITHOUT_MAX && keep) FN(sum_add_if)(total, others[j], scale[j], frac[j], term[j]);
+        if (pass_over) FN(sum_add_if)(total, others[j], scale[j], frac[j], term[j]);
         else FN(sum_add)(total, scale[j], frac[j], term[j]);
     }
 }
@@ -246,8 +250,12 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
     block->top = FN(zero)();
     if (mode != SG_WITHOUT_MAX) return;
     /* the second largest in the place of the maximum, or one of two equal maxima */
-    wide less = FN(wide_sub)(block->others, FN(summed_term)(m.second, &p));
-    block->others = keep ? FN(wide_select)(vlt(m.second, m.max), block->others, less) : less;
+    const vmask tie = mnot(vlt(m.second, m.max));
+    const int pass_over = FN(passes_over)(layout, keep);
+    if (!pass_over || SG_UNLIKELY(many(tie))) {
+        const wide less = FN(wide_sub)(block->others, FN(summed_term)(m.second, &p));
+        block->others = pass_over ? FN(wide_select)(tie, less, block->others) : less;
+    }
     block->top = FN(wide_term)(m.max, p.limits);
 }
 

@@ -6,7 +6,7 @@
  *
  * Sums of products with what the caller gives keep an order: class i belongs to lane i mod L, L = VL, or 1 in rows of
  * n <= SHORT_N classes (LANES_N for the products with Jacobians and the weights of targets); each lane adds one term after the
- * other in four chains, class i to chain (i / L) mod 4 (of the weights of targets in one); the
+ * other in two chains, class i to chain (i / L) mod 2 (of the weights of targets in one); the
  * chains fold first, then the lanes by halves: l with l + L/2, then L/4, ... Across, a lane of the vector is
  * such a lane, and folding is by lane swaps. With rows in the lanes, L = 1 is one running sum, L = VL is one
  * after the other. All give the same bits. The weights of targets are summed block by block, with the exponentials. */
@@ -23,14 +23,18 @@ SG_INLINE wide FN(fold)(int layout, wide total[]) {
         for (int l = 0; l < half; l++) total[l] = FN(wide_add)(total[l], total[l + half]);
     return total[0];
 }
-SG_INLINE int FN(chains)(int layout) { return 4 * FN(phases)(layout); }
+/* Two chains: a product takes three cycles of AVX-512, an addition four; more than eight sums are more than AVX2 has registers
+ * for. */
+SG_INLINE int FN(chains)(int layout) { return 2 * FN(phases)(layout); }
 
 SG_BODY wide FN(fold_chains)(int layout, wide sum[]) {
     const int p = FN(phases)(layout);
-    for (int l = 0; l < p; l++)
-        sum[l] = FN(wide_add)(FN(wide_add)(sum[l], sum[l + p]), FN(wide_add)(sum[l + 2 * p], sum[l + 3 * p]));
+    for (int l = 0; l < p; l++) sum[l] = FN(wide_add)(sum[l], sum[l + p]);
     return FN(fold)(layout, sum);
 }
 SG_INLINE void FN(clear_chains)(int layout, wide sum[]) {
     for (int l = 0; l < FN(chains)(layout); l++) sum[l] = FN(zero)();
 }
+/* Vectors a round, and the chain of vector l of it. */
+SG_INLINE int FN(round)(int layout) { return layout == LAYOUT_LONG ? 2 * VL : 4; }
+SG_INLINE int FN(chain)(int layout, int l) { return l % FN(chains)(layout); }
