@@ -33,7 +33,8 @@ static void *numbers(size_t count, size_t itemsize, double scale, bool positive)
     return p;
 }
 
-/* ./instructions ISA DTYPE KERNEL ROWS N; KERNEL is softmax, logsumexp, vjp, jacobian or gradient. */
+/* ./instructions ISA DTYPE KERNEL ROWS N; KERNEL is softmax, logsumexp, vjp, jacobian, gradient or hessian (with
+ * the gradient, without the loss). */
 int main(int argc, char **argv) {
     if (argc != 6) return 2;
     const sg_isa *isa = sg_isa_find(argv[1]);
@@ -47,7 +48,8 @@ int main(int argc, char **argv) {
     const ptrdiff_t rows = atoi(argv[4]), n = atoi(argv[5]);
     const size_t size = wide ? sizeof(double) : sizeof(float), count = (size_t)(rows * n);
     const bool products = strcmp(name, "vjp") == 0, jacobian = strcmp(name, "jacobian") == 0;
-    const bool reduces = strcmp(name, "logsumexp") == 0, gradient = strcmp(name, "gradient") == 0;
+    const bool reduces = strcmp(name, "logsumexp") == 0, hessian = strcmp(name, "hessian") == 0,
+               gradient = hessian || strcmp(name, "gradient") == 0;
 
     sg_call call = {
         .outer = rows, .n = n, .inner = 1, .temperature = 1, .norm = {(double)rows, 0}, .ignore_index = -100};
@@ -66,7 +68,8 @@ int main(int argc, char **argv) {
         int64_t *labels = memory((size_t)rows * sizeof(int64_t));
         for (ptrdiff_t r = 0; r < rows; r++) labels[r] = r * 7 % n;
         call.labels = labels;
-        call.loss = memory((size_t)rows * sizeof(double));
+        if (hessian) call.hess = (sg_array){memory(count * size), n, 1, 1, NULL};
+        else call.loss = memory((size_t)rows * sizeof(double));
     }
     counted(kernel, &call, memory(sg_scratch_bytes(&call, size)));
     return 0;

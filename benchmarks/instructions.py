@@ -20,8 +20,11 @@ KERNELS = [
     ("logsumexp", "float32", (10, 100, 1000, 10000)),
     ("vjp", "float32", (10, 100, 1000)),
     ("jacobian", "float32", (10, 100)),
+    ("hessian", "float32", (7, 100)),
     ("softmax", "float64", (10, 100, 1000, 10000)),
     ("gradient", "float64", (10, 1000)),
+    ("jacobian", "float64", (10, 100)),
+    ("hessian", "float64", (7, 100)),
 ]
 
 

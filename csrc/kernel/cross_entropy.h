@@ -193,49 +193,68 @@ SG_BODY wide FN(lse_of)(const FN(stats) *row, wide log) {
     return FN(wide_add)(FN(wide_of)(row->offset), FN(wide_add)(FN(wide_of)(row->max), log));
 }
 
-/* grad = e f, hess = h e (1 - s) for one row, or the rows in lanes: the diagonal of the Hessian without z_loss. At the
- * maximum, whose term is `top`, 1 - s would cancel: hess_top is its own. */
-SG_INLINE void FN(scale_both)(int layout, FN(view) e, FN(view) grad, FN(view) hess, ptrdiff_t n, FN(factor) f,
-                              FN(factor) s, FN(factor) h, vreal top, vreal hess_top) {
-    SG_EACH(layout, n, 4, {
-        vreal a = FN(read)(layout, full, e, v, n, 0), b = vmul(a, s.pre);
-        vreal rest = vfnma(b, s.lo, vfnma(b, s.hi, vset1(1)));
-        FN(write)(layout, full, grad, v, n, FN(times_any)(a, f));
-        FN(write)(layout, full, hess, v, n, vselect(veq(a, top), hess_top, vmul(FN(times_any)(a, h), rest)));
-    });
-}
-/* What scale_both takes, row by row in the lanes. */
+/* What the gradient and the diagonal of the Hessian are made with, row by row in the lanes. */
 typedef struct {
     FN(factor) grad, s, hess;
     vreal top, hess_top;
+    int simple; /* without a temperature, so that hess is grad; and all are plain */
 } FN(both);
 
-SG_INLINE FN(both) FN(both_of)(const FN(tile) *t, const FN(stats) *row, wide slope, wide inverse) {
+/* In place: a copy of these takes as long as what makes them. */
+SG_INLINE void FN(both_of)(const FN(tile) *t, const FN(stats) *row, wide slope, wide inverse, FN(both) *k) {
     const vreal K = vset1(-HEADROOM);
     const wide T = FN(wide_set1)(t->call->temperature, 0);
-    const wide g = FN(wide_mul)(slope, inverse), h = t->call->temperature == 1 ? g : FN(wide_div)(g, T);
+    const int same = t->call->temperature == 1;
+    const wide g = FN(wide_mul)(slope, inverse), h = same ? g : FN(wide_div)(g, T);
     /* h s_top others / sum, the last factor last: what it makes subnormal is rounded once */
     const wide s_top = FN(wide_mul)(FN(wide_mul)(h, FN(wide_ldexp)(row->top, K)), row->others);
     const wide hess_top = FN(wide_mul)(s_top, FN(wide_ldexp)(inverse, K));
-    return (FN(both)){FN(factor_of)(g, K), FN(factor_of)(inverse, K), FN(factor_of)(h, K),
-                      FN(wide_round)(row->top), FN(wide_round)(hess_top)};
+    k->top = FN(wide_round)(row->top);
+    k->hess_top = FN(wide_round)(hess_top);
+    k->grad = FN(factor_of)(g, K);
+    k->s = FN(factor_of)(inverse, K);
+    k->simple = same && k->grad.plain && k->s.plain;
+    if (!k->simple) k->hess = FN(factor_of)(h, K);
 }
-SG_INLINE void FN(scale_rows_both)(int layout, const FN(tile) *t, FN(view) e, FN(view) grad, FN(view) hess,
-                                   const FN(both) *k) {
+
+/* grad = e f, hess = h e (1 - s) for one row, or the rows in lanes: the diagonal of the Hessian without z_loss. At the
+ * maximum, whose term is `top`, 1 - s would cancel: hess_top is its own. `simple`, a literal, takes 7 operations for 12. In
+ * lanes of few classes the gradient at the labels is `entry`. */
+SG_INLINE void FN(scale_both)(int layout, int simple, FN(view) e, FN(view) grad, FN(view) hess, ptrdiff_t n,
+                              const FN(both) *k, const FN(targets) *y, vreal entry) {
+    vreal at = vset1(0);
+    SG_EACH(layout, n, 4, {
+        const vreal a = FN(read)(layout, full, e, v, n, 0), b = simple ? a : vmul(a, k->s.pre);
+        const vreal rest = vfnma(b, k->s.lo, vfnma(b, k->s.hi, vset1(1)));
+        const vreal g = simple ? FN(times)(a, k->grad) : FN(times_any)(a, k->grad),
+                    h = simple ? g : FN(times_any)(a, k->hess);
+        FN(write)(layout, full, grad, v, n,
+                  layout == LAYOUT_SHORT ? vselect(veq(y->label, at), entry, g) : g);
+        FN(write)(layout, full, hess, v, n, vselect(veq(a, k->top), k->hess_top, vmul(h, rest)));
+        at = vadd(at, vset1(1));
+    });
+}
+SG_INLINE void FN(scale_rows_both)(int layout, int simple, const FN(tile) *t, FN(view) e, FN(view) grad,
+                                   FN(view) hess, const FN(both) *k, const FN(targets) *y, vreal entry) {
     if (layout != LAYOUT_ACROSS) {
-        FN(scale_both)(layout, e, grad, hess, t->n, k->grad, k->s, k->hess, k->top, k->hess_top);
+        FN(scale_both)(layout, simple, e, grad, hess, t->n, k, y, entry);
         return;
     }
-    const vreal of_rows[11] = {k->grad.pre, k->grad.hi, k->grad.lo, k->s.pre, k->s.hi,    k->s.lo,
-                               k->hess.pre, k->hess.hi, k->hess.lo, k->top,   k->hess_top};
-    FN(lanes) of[11];
-    for (int j = 0; j < 11; j++) of[j] = FN(lanes_of)(of_rows[j]);
+    const FN(factor) f = k->grad, s = k->s, h = k->hess;
+    const FN(lanes) f_pre = FN(lanes_of)(f.pre), f_hi = FN(lanes_of)(f.hi), f_lo = FN(lanes_of)(f.lo),
+                    s_pre = FN(lanes_of)(s.pre), s_hi = FN(lanes_of)(s.hi), s_lo = FN(lanes_of)(s.lo),
+                    h_pre = FN(lanes_of)(h.pre), h_hi = FN(lanes_of)(h.hi), h_lo = FN(lanes_of)(h.lo),
+                    top = FN(lanes_of)(k->top), hess_top = FN(lanes_of)(k->hess_top);
     for (int r = 0; r < t->rows; r++) {
-        vreal a[11];
-        for (int j = 0; j < 11; j++) a[j] = FN(spread)(layout, &of[j], r);
-        FN(scale_both)(layout, FN(row_of)(e, r), FN(row_of)(grad, r), FN(row_of)(hess, r), t->n,
-                       (FN(factor)){a[0], a[1], a[2], 0}, (FN(factor)){a[3], a[4], a[5], 0},
-                       (FN(factor)){a[6], a[7], a[8], 0}, a[9], a[10]);
+        const FN(both) one = {
+            {FN(spread)(layout, &f_pre, r), FN(spread)(layout, &f_hi, r), FN(spread)(layout, &f_lo, r), 0},
+            {FN(spread)(layout, &s_pre, r), FN(spread)(layout, &s_hi, r), FN(spread)(layout, &s_lo, r), 0},
+            {FN(spread)(layout, &h_pre, r), FN(spread)(layout, &h_hi, r), FN(spread)(layout, &h_lo, r), 0},
+            FN(spread)(layout, &top, r),
+            FN(spread)(layout, &hess_top, r),
+            simple};
+        FN(scale_both)(layout, simple, FN(row_of)(e, r), FN(row_of)(grad, r), FN(row_of)(hess, r), t->n, &one,
+                       y, entry);
     }
 }
 
@@ -312,7 +331,7 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
     p->inverse = inverse;
     p->slope = y->unweighted && c->z_loss == 0 ? unit : FN(wide_mul)(slope, unit);
     p->entry = FN(wide_round)(FN(label_entry)(top, inverse, unit));
-    if (hess) p->both = FN(both_of)(t, row, p->slope, inverse);
+    if (hess) FN(both_of)(t, row, p->slope, inverse, &p->both);
     else if (t->n <= BLOCK_N) p->factor = FN(factor_of)(FN(wide_mul)(p->slope, inverse), vset1(-HEADROOM));
 }
 SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) *t,
@@ -330,13 +349,16 @@ SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) 
     const int done = layout == LAYOUT_SHORT && !hess && p->factor.plain;
     if (done) FN(scale_with_labels)(p->terms, p->to, t->n, p->factor, &p->y, p->entry);
     if (!p->empty && !done) {
-        if (hess) FN(scale_rows_both)(layout, t, p->terms, p->to, p->curvature, &p->both);
+        if (hess && p->both.simple)
+            FN(scale_rows_both)(layout, 1, t, p->terms, p->to, p->curvature, &p->both, &p->y, p->entry);
+        else if (hess)
+            FN(scale_rows_both)(layout, 0, t, p->terms, p->to, p->curvature, &p->both, &p->y, p->entry);
         else if (t->n <= BLOCK_N) FN(scale_tile)(layout, t, p->terms, p->to, t->n, p->factor);
         else
             FN(scale_blocks)(layout, t, p->terms, p->to, NULL, p->Ms, p->row.M,
                              FN(wide_mul)(p->slope, p->inverse));
-        if (layout == LAYOUT_SHORT) FN(put_label_vector)(p->to, t->n, &p->y, p->entry);
-        else FN(put_at_labels)(layout, t, p->to, &p->y, p->entry);
+        if (layout != LAYOUT_SHORT) FN(put_at_labels)(layout, t, p->to, &p->y, p->entry);
+        else if (!hess) FN(put_label_vector)(p->to, t->n, &p->y, p->entry);
     }
     if (!p->y.all) FN(clear_ignored)(layout, t, &p->y, p->to);
     FN(close_out)(layout, t, &c->out, p->to);

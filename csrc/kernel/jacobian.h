@@ -4,66 +4,162 @@
  * factors in two parts, as the two roundings of the terms would be half of the error; one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
  * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature. */
 
-/* One matrix of the result. Rows of a 16-bit type are made in `line`, then rounded. */
+/* One matrix of the result. Rows of a 16-bit type are made in `line`, then rounded; those of a large result go from there past the
+ * caches, by whole lines of them. Where rows do not end with one, the next row completes it: `part` of the line at `to`. */
 typedef struct {
     void *data;
     ptrdiff_t stride;
     const sg_half *half;
-    real *line;
+    int stream;
+    real *line, *to;
+    int kept; /* numbers in `part` */
+    SG_ALIGN64 real part[VL];
 } FN(matrix);
 
-SG_INLINE FN(view) FN(open_line)(FN(matrix) m, ptrdiff_t i) {
-    return (FN(view)){m.half ? m.line : (real *)m.data + i * m.stride, VL, 0};
+SG_INLINE int FN(has_line)(const FN(matrix) *m) { return m->half || m->stream; }
+SG_INLINE FN(view) FN(open_line)(const FN(matrix) *m, ptrdiff_t i) {
+    return (FN(view)){FN(has_line)(m) ? m->line : (real *)m->data + i * m->stride, VL, 0};
 }
-SG_INLINE void FN(close_line)(FN(matrix) m, ptrdiff_t i, ptrdiff_t n) {
-    if (m.half) m.half->narrow((const float *)(const void *)m.line, n, (uint16_t *)m.data + i * m.stride);
+SG_NOINLINE void FN(stream_line)(FN(matrix) *m, const real *from, ptrdiff_t n, int last) {
+    ptrdiff_t i = 0;
+    if (m->to == NULL) { /* up to the first whole line */
+        i = (ptrdiff_t)((64 - (uintptr_t)m->data % 64) % 64 / sizeof(real));
+        memcpy(m->data, from, (size_t)i * sizeof(real));
+        m->to = (real *)m->data + i;
+    } else if (m->kept) {
+        i = VL - m->kept;
+        memcpy(m->part + m->kept, from, (size_t)i * sizeof(real));
+        vstream(m->to, vload(m->part));
+        m->to += VL;
+    }
+    for (; i + VL <= n; i += VL, m->to += VL) vstream(m->to, vload(from + i));
+    m->kept = (int)(n - i);
+    memcpy(last ? m->to : m->part, from + i, (size_t)m->kept * sizeof(real));
+}
+SG_INLINE void FN(close_line)(FN(matrix) *m, ptrdiff_t i, ptrdiff_t n) {
+    if (m->half)
+        m->half->narrow((const float *)(const void *)m->line, n, (uint16_t *)m->data + i * m->stride);
+    else if (m->stream) FN(stream_line)(m, m->line, n, i == n - 1);
 }
 
-/* Row i of out: -p_j (p_i h), h = 1 / sum^2 as hi + lo, what p lacks in p_rest; then the diagonal. Where p_i h would be subnormal it is kept
- * larger by UP^2 until after the product. */
-SG_NOINLINE void FN(write_softmax_jacobian)(const real *p, const real *p_rest, const real *diagonal,
-                                            ptrdiff_t n, real hi, real lo, FN(matrix) out) {
-    const FN(view) x = {(real *)p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
-    const real down = 1 / (REAL_UP * REAL_UP);
+/* What p_j of row i are multiplied by off the diagonal, -p_i h, h = 1 / sum^2 as hi + lo, what p lacks in `rest`. Where p_i h
+ * would be subnormal it is kept larger by UP^2, which `down` takes off after the product. */
+typedef struct {
+    vreal hi, lo, down;
+    int small; /* down is not 1 in every lane */
+} FN(line_factor);
+
+SG_INLINE FN(line_factor) FN(line_factor_of)(vreal p, vreal rest, vreal hi, vreal lo) {
+    const real up = REAL_UP * REAL_UP;
+    FN(line_factor) f;
+    const vmask small = vlt(p, vset1(REAL_UP / REAL_FACTOR));
+    const vreal sign = vselect(small, vset1(-up), vset1(-1));
+    p = vmul(p, sign);
+    f.hi = vmul(p, hi);
+    f.lo = vfma(vmul(rest, sign), hi, vfma(p, lo, vsub(vset1(0), vfnma(p, hi, f.hi))));
+    f.down = vselect(small, vset1(1 / up), vset1(1));
+    f.small = many(small);
+    return f;
+}
+/* p in two parts times such a factor. */
+SG_INLINE vreal FN(times_line)(vreal p, vreal rest, vreal hi, vreal lo) {
+    return vfma(p, hi, vfma(rest, hi, vmul(p, lo)));
+}
+
+/* A vector at the end of row i, of n % VL classes: whole while the next rows, which come later, overwrite what is too much. */
+SG_INLINE void FN(write_end)(const FN(matrix) *m, ptrdiff_t i, ptrdiff_t n, FN(view) to, vreal a) {
+    const ptrdiff_t v = n / VL;
+    if (n % VL == 0) return;
+    if (FN(has_line)(m) || (m->stride == n && i * n + (v + 1) * VL <= n * n)) vstore(to.p + v * VL, a);
+    else vstore_n(to.p + v * VL, a, (int)(n % VL));
+}
+
+/* Row i of out, softmax: -p_j p_i h; then the diagonal. Most vectors of a row are whole, one per v, so that they are written
+ * as if rows stood in lanes; the one at the end is read once for all rows. */
+SG_NOINLINE void FN(write_softmax_jacobian)(real *p, const real *p_rest, const real *diagonal, ptrdiff_t n,
+                                            real hi, real lo, FN(matrix) *out) {
+    const FN(view) x = {p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
+    const ptrdiff_t whole = n / VL;
+    const vreal a_end = FN(get)(LAYOUT_ACROSS, x, whole, n, 0),
+                b_end = FN(get)(LAYOUT_ACROSS, x_rest, whole, n, 0);
+    for (ptrdiff_t begin = 0; begin < n; begin += VL) {
+        const FN(line_factor) f =
+            FN(line_factor_of)(FN(get)(LAYOUT_ACROSS, x, begin / VL, n, 1),
+                               FN(get)(LAYOUT_ACROSS, x_rest, begin / VL, n, 0), vset1(hi), vset1(lo));
+        const FN(lanes) his = FN(lanes_of)(f.hi), los = FN(lanes_of)(f.lo), downs = FN(lanes_of)(f.down);
+        for (ptrdiff_t r = 0; r < VL && begin + r < n; r++) {
+            const ptrdiff_t i = begin + r;
+            const FN(view) to = FN(open_line)(out, i);
+            const vreal fh = vset1(his.lane[r]), fl = vset1(los.lane[r]), down = vset1(downs.lane[r]);
+            vreal end = FN(times_line)(a_end, b_end, fh, fl);
+            if (SG_UNLIKELY(f.small)) {
+                end = vmul(end, down);
+                for (ptrdiff_t v = 0; v < whole; v++)
+                    vstore(to.p + v * VL,
+                           vmul(FN(times_line)(vload(p + v * VL), vload(p_rest + v * VL), fh, fl), down));
+            } else {
+                SG_EACH(LAYOUT_LONG, whole, 4, {
+                    vreal a = FN(read)(LAYOUT_LONG, full, x, v, whole, 0),
+                          b = FN(read)(LAYOUT_LONG, full, x_rest, v, whole, 0);
+                    FN(write)(LAYOUT_LONG, full, to, v, whole, FN(times_line)(a, b, fh, fl));
+                });
+            }
+            FN(write_end)(out, i, n, to, end);
+            to.p[i] = diagonal[i];
+            FN(close_line)(out, i, n);
+        }
+    }
+}
+/* Row i of out, log_softmax: -s_j, the same for every i and made once, in place of p; then the diagonal 1 - s_i. */
+SG_NOINLINE void FN(write_log_softmax_jacobian)(real *p, const real *p_rest, const real *diagonal,
+                                                ptrdiff_t n, real hi, real lo, FN(matrix) *out) {
+    const FN(view) x = {p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
+    const ptrdiff_t whole = n / VL;
+    SG_EACH(LAYOUT_ACROSS, n, 4, {
+        vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
+              b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
+        FN(write)(LAYOUT_ACROSS, full, x, v, n, FN(times_line)(a, b, vset1(-hi), vset1(-lo)));
+    });
+    const vreal end = FN(get)(LAYOUT_ACROSS, x, whole, n, 0);
     for (ptrdiff_t i = 0; i < n; i++) {
         const FN(view) to = FN(open_line)(out, i);
-        const int small = p[i] < REAL_UP / REAL_FACTOR;
-        const vreal pi = vset1(small ? -p[i] / down : -p[i]),
-                    rest = vset1(small ? -p_rest[i] / down : -p_rest[i]);
-        const vreal fh = vmul(pi, vset1(hi)), below = vsub(vset1(0), vfnma(pi, vset1(hi), fh));
-        const vreal fl = vfma(rest, vset1(hi), vfma(pi, vset1(lo), below));
-        if (small)
-            SG_EACH(LAYOUT_ACROSS, n, 4, {
-                vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
-                      b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
-                FN(write)(LAYOUT_ACROSS, full, to, v, n,
-                          vmul(vfma(a, fh, vfma(b, fh, vmul(a, fl))), vset1(down)));
-            });
-        else
-            SG_EACH(LAYOUT_ACROSS, n, 4, {
-                vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
-                      b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
-                FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, fh, vfma(b, fh, vmul(a, fl))));
-            });
+        SG_EACH(LAYOUT_LONG, whole, 4,
+                { FN(write)(LAYOUT_LONG, full, to, v, whole, FN(read)(LAYOUT_LONG, full, x, v, whole, 0)); });
+        FN(write_end)(out, i, n, to, end);
         to.p[i] = diagonal[i];
         FN(close_line)(out, i, n);
     }
 }
-/* row i of out: -s_j; then the diagonal 1 - s_i */
-SG_NOINLINE void FN(write_log_softmax_jacobian)(const real *p, const real *p_rest, const real *diagonal,
-                                                ptrdiff_t n, real hi, real lo, FN(matrix) out) {
-    const FN(view) x = {(real *)p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
-    const vreal h = vset1(-hi), l_ = vset1(-lo);
+
+/* The matrices of VL rows of few classes, made in lanes: none is a part of a vector, and they are transposed as rows of n^2 classes
+ * are. `matrices` holds n^2 vectors. */
+SG_INLINE void FN(write_small_jacobians)(int of_log, const FN(tile) *t, FN(view) p, FN(view) rest,
+                                         FN(view) diagonal, vreal hi, vreal lo, real *matrices) {
+    const ptrdiff_t n = t->n;
+    const vreal minus = vset1(-1);
+    FN(line_factor) f = {vmul(hi, minus), vmul(lo, minus), vset1(1), 0};
     for (ptrdiff_t i = 0; i < n; i++) {
-        const FN(view) to = FN(open_line)(out, i);
-        SG_EACH(LAYOUT_ACROSS, n, 4, {
-            vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
-                  b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
-            FN(write)(LAYOUT_ACROSS, full, to, v, n, vfma(a, h, vfma(b, h, vmul(a, l_))));
-        });
-        to.p[i] = diagonal[i];
-        FN(close_line)(out, i, n);
+        real *line = matrices + i * n * VL;
+        if (!of_log) f = FN(line_factor_of)(vload(p.p + i * VL), vload(rest.p + i * VL), hi, lo);
+        for (ptrdiff_t j = 0; j < n; j++)
+            vstore(line + j * VL, FN(times_line)(vload(p.p + j * VL), vload(rest.p + j * VL), f.hi, f.lo));
+        if (SG_UNLIKELY(f.small))
+            for (ptrdiff_t j = 0; j < n; j++) vstore(line + j * VL, vmul(vload(line + j * VL), f.down));
+        vstore(line + i * VL, vload(diagonal.p + i * VL));
     }
+    FN(tile) flat = *t;
+    flat.n = n * n;
+    const sg_array *out = &t->call->out;
+    const sg_array to = {out->data, out->outer, 1, out->inner, NULL};
+    FN(scatter_lanes)(&flat, &to, matrices);
+}
+
+/* Whether the result is large, twice as large as sg_is_streamed asks for: with a third-level cache of 32 MiB (500, 100) of float32,
+ * 20 MB, took 1109 us, past the caches 1496; float64, 40 MB, 3003 and 2095. `part` needs rows of at least a line. */
+SG_INLINE int FN(are_streamed)(const sg_call *c) {
+    const size_t most = 2 * (size_t)SG_STREAM_BYTES / sizeof(real), n = (size_t)c->n;
+    return n >= VL && n * n * (size_t)c->inner >= most / (size_t)c->outer && !c->out.half &&
+           c->out.axis == c->n && (uintptr_t)c->out.data % sizeof(real) == 0;
 }
 
 SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
@@ -102,9 +198,14 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         FN(write)(layout, full, staged, v, t->n, a_rest);
     });
     const wide factor = of_log ? by_T : FN(wide_mul)(inverse, by_T);
-    real hi_of[VL], lo_of[VL];
-    vstore(hi_of, FN(wide_round)(factor));
-    vstore(lo_of, FN(wide_rest)(factor, FN(wide_round)(factor)));
+    const vreal factor_hi = FN(wide_round)(factor), factor_lo = FN(wide_rest)(factor, factor_hi);
+    if (layout == LAYOUT_SHORT && t->rows == VL && t->n * t->n <= SHORT_N && c->out.axis == t->n &&
+        !c->out.half) {
+        FN(write_small_jacobians)(of_log, t, p, staged, diagonal, factor_hi, factor_lo, line);
+        return 1;
+    }
+    const int stream = FN(are_streamed)(c);
+    const FN(lanes) hi_of = FN(lanes_of)(factor_hi), lo_of = FN(lanes_of)(factor_lo);
     for (int r = 0; r < t->rows; r++) {
         real p_row[SHORT_N], rest_row[SHORT_N], d_row[SHORT_N];
         if (layout == LAYOUT_SHORT)
@@ -114,15 +215,15 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
                 d_row[i] = diagonal.p[i * VL + r];
             }
         const ptrdiff_t at = FN(row_offset)(t, &c->out, r);
-        const FN(matrix) out = {c->out.half ? (void *)((uint16_t *)c->out.data + at)
-                                            : (real *)c->out.data + at,
-                                c->out.axis, c->out.half, line};
+        FN(matrix) out = {.stride = c->out.axis, .half = c->out.half, .stream = stream, .line = line};
+        out.data = c->out.half ? (void *)((uint16_t *)c->out.data + at) : (real *)c->out.data + at;
         (of_log ? FN(write_log_softmax_jacobian)
                 : FN(write_softmax_jacobian))(layout == LAYOUT_SHORT ? p_row : p.p,
                                               layout == LAYOUT_SHORT ? rest_row : staged.p,
-                                              layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n, hi_of[r],
-                                              lo_of[r], out);
+                                              layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n,
+                                              hi_of.lane[r], lo_of.lane[r], &out);
     }
+    if (stream) SG_FENCE();
     return 1;
 }
 

@@ -159,7 +159,7 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
             vreal v[VTILE];
             ptrdiff_t j = i < n - VTILE ? i : n - VTILE; /* the last tile overlaps its neighbour */
             vload_tile(p + j, stride, v);
-            for (int k = 0; k < VTILE; k++) vstore(dst + (j + k) * VL, v[k]);
+            SG_UNROLL(k, VTILE) vstore(dst + (j + k) * VL, v[k]);
         }
         return;
     }
@@ -191,7 +191,7 @@ SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const r
         for (ptrdiff_t i = 0; i < n; i += VTILE) {
             vreal v[VTILE];
             ptrdiff_t j = i < n - VTILE ? i : n - VTILE;
-            for (int k = 0; k < VTILE; k++) v[k] = vload(src + (j + k) * VL);
+            SG_UNROLL(k, VTILE) v[k] = vload(src + (j + k) * VL);
             vstore_tile(p + j, stride, v);
         }
         return;

@@ -122,8 +122,8 @@ SG_INLINE void h32_transpose(__m256 a[4]) {
 }
 SG_INLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
     __m256 lo[4], hi[4];
-    for (int q = 0; q < 4; q++) lo[q] = h32_two_rows(p + q * stride, stride);
-    for (int q = 0; q < 4; q++) hi[q] = h32_two_rows(p + (8 + q) * stride, stride);
+    SG_UNROLL(q, 4) lo[q] = h32_two_rows(p + q * stride, stride);
+    SG_UNROLL(q, 4) hi[q] = h32_two_rows(p + (8 + q) * stride, stride);
     h32_transpose(lo);
     h32_transpose(hi);
     for (int j = 0; j < 4; j++) v[j] = (vf32){lo[j], hi[j]};
@@ -139,10 +139,10 @@ SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
     __m256 hi[4] = {v[0].hi, v[1].hi, v[2].hi, v[3].hi};
     h32_transpose(lo);
     h32_transpose(hi);
-    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + q * stride, _mm256_castps256_ps128(lo[q]));
-    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (4 + q) * stride, _mm256_extractf128_ps(lo[q], 1));
-    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (8 + q) * stride, _mm256_castps256_ps128(hi[q]));
-    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (12 + q) * stride, _mm256_extractf128_ps(hi[q], 1));
+    SG_UNROLL(q, 4) _mm_storeu_ps(p + q * stride, _mm256_castps256_ps128(lo[q]));
+    SG_UNROLL(q, 4) _mm_storeu_ps(p + (4 + q) * stride, _mm256_extractf128_ps(lo[q], 1));
+    SG_UNROLL(q, 4) _mm_storeu_ps(p + (8 + q) * stride, _mm256_castps256_ps128(hi[q]));
+    SG_UNROLL(q, 4) _mm_storeu_ps(p + (12 + q) * stride, _mm256_extractf128_ps(hi[q], 1));
 }
 SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
     vf64 a = SG_BOTH2(vf64, _mm256_unpacklo_pd, v[0], v[1]);
