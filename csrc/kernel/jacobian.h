@@ -21,20 +21,22 @@ SG_INLINE FN(view) FN(open_line)(const FN(matrix) *m, ptrdiff_t i) {
     return (FN(view)){FN(has_line)(m) ? m->line : (real *)m->data + i * m->stride, VL, 0};
 }
 SG_NOINLINE void FN(stream_line)(FN(matrix) *m, const real *from, ptrdiff_t n, int last) {
+    real *to = m->to;
     ptrdiff_t i = 0;
-    if (m->to == NULL) { /* up to the first whole line */
+    if (to == NULL) { /* up to the first whole line */
         i = (ptrdiff_t)((64 - (uintptr_t)m->data % 64) % 64 / sizeof(real));
         memcpy(m->data, from, (size_t)i * sizeof(real));
-        m->to = (real *)m->data + i;
+        to = (real *)m->data + i;
     } else if (m->kept) {
         i = VL - m->kept;
         memcpy(m->part + m->kept, from, (size_t)i * sizeof(real));
-        vstream(m->to, vload(m->part));
-        m->to += VL;
+        vstream(to, vload(m->part));
+        to += VL;
     }
-    for (; i + VL <= n; i += VL, m->to += VL) vstream(m->to, vload(from + i));
+    for (; i + VL <= n; i += VL, to += VL) vstream(to, vload(from + i));
     m->kept = (int)(n - i);
-    memcpy(last ? m->to : m->part, from + i, (size_t)m->kept * sizeof(real));
+    memcpy(last ? to : m->part, from + i, (size_t)m->kept * sizeof(real));
+    m->to = to;
 }
 SG_INLINE void FN(close_line)(FN(matrix) *m, ptrdiff_t i, ptrdiff_t n) {
     if (m->half)
