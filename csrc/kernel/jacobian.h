@@ -4,44 +4,20 @@
  * factors in two parts, as the two roundings of the terms would be half of the error; one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
  * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature. */
 
-/* One matrix of the result. Rows of a 16-bit type are made in `line`, then rounded; those of a large result go from there past the
- * caches, by whole lines of them. Where rows do not end with one, the next row completes it: `part` of the line at `to`. */
+/* One matrix of the result. Rows of a 16-bit type are made in `line`, then rounded. */
 typedef struct {
     void *data;
     ptrdiff_t stride;
     const sg_half *half;
-    int stream;
-    real *line, *to;
-    int kept; /* numbers in `part` */
-    SG_ALIGN64 real part[VL];
+    real *line;
 } FN(matrix);
 
-SG_INLINE int FN(has_line)(const FN(matrix) *m) { return m->half || m->stream; }
 SG_INLINE FN(view) FN(open_line)(const FN(matrix) *m, ptrdiff_t i) {
-    return (FN(view)){FN(has_line)(m) ? m->line : (real *)m->data + i * m->stride, VL, 0};
+    return (FN(view)){m->half ? m->line : (real *)m->data + i * m->stride, VL, 0};
 }
-SG_NOINLINE void FN(stream_line)(FN(matrix) *m, const real *from, ptrdiff_t n, int last) {
-    real *to = m->to;
-    ptrdiff_t i = 0;
-    if (to == NULL) { /* up to the first whole line */
-        i = (ptrdiff_t)((64 - (uintptr_t)m->data % 64) % 64 / sizeof(real));
-        memcpy(m->data, from, (size_t)i * sizeof(real));
-        to = (real *)m->data + i;
-    } else if (m->kept) {
-        i = VL - m->kept;
-        memcpy(m->part + m->kept, from, (size_t)i * sizeof(real));
-        vstream(to, vload(m->part));
-        to += VL;
-    }
-    for (; i + VL <= n; i += VL, to += VL) vstream(to, vload(from + i));
-    m->kept = (int)(n - i);
-    memcpy(last ? to : m->part, from + i, (size_t)m->kept * sizeof(real));
-    m->to = to;
-}
-SG_INLINE void FN(close_line)(FN(matrix) *m, ptrdiff_t i, ptrdiff_t n) {
+SG_INLINE void FN(close_line)(const FN(matrix) *m, ptrdiff_t i, ptrdiff_t n) {
     if (m->half)
         m->half->narrow((const float *)(const void *)m->line, n, (uint16_t *)m->data + i * m->stride);
-    else if (m->stream) FN(stream_line)(m, m->line, n, i == n - 1);
 }
 
 /* What p_j of row i are multiplied by off the diagonal, -p_i h, h = 1 / sum^2 as hi + lo, what p lacks in `rest`. Where p_i h
@@ -72,14 +48,14 @@ SG_INLINE vreal FN(times_line)(vreal p, vreal rest, vreal hi, vreal lo) {
 SG_INLINE void FN(write_end)(const FN(matrix) *m, ptrdiff_t i, ptrdiff_t n, FN(view) to, vreal a) {
     const ptrdiff_t v = n / VL;
     if (n % VL == 0) return;
-    if (FN(has_line)(m) || (m->stride == n && i * n + (v + 1) * VL <= n * n)) vstore(to.p + v * VL, a);
+    if (m->half || (m->stride == n && i * n + (v + 1) * VL <= n * n)) vstore(to.p + v * VL, a);
     else vstore_n(to.p + v * VL, a, (int)(n % VL));
 }
 
 /* Row i of out, softmax: -p_j p_i h; then the diagonal. Most vectors of a row are whole, one per v, so that they are written
  * as if rows stood in lanes; the one at the end is read once for all rows. */
 SG_NOINLINE void FN(write_softmax_jacobian)(real *p, const real *p_rest, const real *diagonal, ptrdiff_t n,
-                                            real hi, real lo, FN(matrix) *out) {
+                                            real hi, real lo, const FN(matrix) *out) {
     const FN(view) x = {p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
     const ptrdiff_t whole = n / VL;
     const vreal a_end = FN(get)(LAYOUT_ACROSS, x, whole, n, 0),
@@ -114,7 +90,7 @@ SG_NOINLINE void FN(write_softmax_jacobian)(real *p, const real *p_rest, const r
 }
 /* Row i of out, log_softmax: -s_j, the same for every i and made once, in place of p; then the diagonal 1 - s_i. */
 SG_NOINLINE void FN(write_log_softmax_jacobian)(real *p, const real *p_rest, const real *diagonal,
-                                                ptrdiff_t n, real hi, real lo, FN(matrix) *out) {
+                                                ptrdiff_t n, real hi, real lo, const FN(matrix) *out) {
     const FN(view) x = {p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
     const ptrdiff_t whole = n / VL;
     SG_EACH(LAYOUT_ACROSS, n, 4, {
@@ -154,14 +130,6 @@ SG_INLINE void FN(write_small_jacobians)(int of_log, const FN(tile) *t, FN(view)
     const sg_array *out = &t->call->out;
     const sg_array to = {out->data, out->outer, 1, out->inner, NULL};
     FN(scatter_lanes)(&flat, &to, matrices);
-}
-
-/* Whether the result is large, twice as large as sg_is_streamed asks for: with a third-level cache of 32 MiB (500, 100) of float32,
- * 20 MB, took 1109 us, past the caches 1496; float64, 40 MB, 3003 and 2095. `part` needs rows of at least a line. */
-SG_INLINE int FN(are_streamed)(const sg_call *c) {
-    const size_t most = 2 * (size_t)SG_STREAM_BYTES / sizeof(real), n = (size_t)c->n;
-    return n >= VL && n * n * (size_t)c->inner >= most / (size_t)c->outer && !c->out.half &&
-           c->out.axis == c->n && (uintptr_t)c->out.data % sizeof(real) == 0;
 }
 
 SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
@@ -206,7 +174,6 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         FN(write_small_jacobians)(of_log, t, p, staged, diagonal, factor_hi, factor_lo, line);
         return 1;
     }
-    const int stream = FN(are_streamed)(c);
     const FN(lanes) hi_of = FN(lanes_of)(factor_hi), lo_of = FN(lanes_of)(factor_lo);
     for (int r = 0; r < t->rows; r++) {
         real p_row[SHORT_N], rest_row[SHORT_N], d_row[SHORT_N];
@@ -217,7 +184,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
                 d_row[i] = diagonal.p[i * VL + r];
             }
         const ptrdiff_t at = FN(row_offset)(t, &c->out, r);
-        FN(matrix) out = {.stride = c->out.axis, .half = c->out.half, .stream = stream, .line = line};
+        FN(matrix) out = {.stride = c->out.axis, .half = c->out.half, .line = line};
         out.data = c->out.half ? (void *)((uint16_t *)c->out.data + at) : (real *)c->out.data + at;
         (of_log ? FN(write_log_softmax_jacobian)
                 : FN(write_softmax_jacobian))(layout == LAYOUT_SHORT ? p_row : p.p,
@@ -225,7 +192,6 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
                                               layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n,
                                               hi_of.lane[r], lo_of.lane[r], &out);
     }
-    if (stream) SG_FENCE();
     return 1;
 }
 

@@ -5,6 +5,8 @@
 
 /* Vectors that exponentials are computed for side by side: 16 registers of half a vector. */
 enum { SG_SIDE_BY_SIDE = 2 };
+/* (10000, 1000) softmax on Zen 3, caches cold: 7600 us past them, 6600 as ever. */
+enum { SG_STREAMS = 0 };
 
 typedef struct { __m256 lo, hi; } vf32;
 typedef struct { __m256d lo, hi; } vf64;

@@ -5,6 +5,7 @@
 
 /* Vectors that exponentials are computed for side by side: 32 registers of one vector. */
 enum { SG_SIDE_BY_SIDE = 4 };
+enum { SG_STREAMS = 1 };
 
 typedef __m512 vf32;
 typedef __m512d vf64;

@@ -5,6 +5,8 @@
 
 /* Vectors that exponentials are computed for side by side: 32 registers of a quarter of a vector. */
 enum { SG_SIDE_BY_SIDE = 2 };
+/* Not measured. */
+enum { SG_STREAMS = 0 };
 
 typedef struct { float32x4_t a, b, c, d; } vf32;
 typedef struct { float64x2_t a, b, c, d; } vf64;
