@@ -315,3 +315,15 @@ def test_blocks_without_weight(isa, classes, masked, dtype):
     assert_array_equal(grad[:, classes], 0)
     few = sg.cross_entropy_grad(x[:, left], p[:, left])
     assert_allclose(grad[:, left], few, rtol=1e-6, atol=1e-6 * np.abs(few).max())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_blocks_of_impossible_classes(isa, dtype):
+    """Their gradient is their weight, wherever the other blocks' logits lie."""
+    rows, impossible = 2100, 4096
+    x = np.full((rows, impossible + 20), -np.inf, dtype)
+    x[:, impossible:] = np.linspace(0, 1500, rows)[:, None] - np.arange(20)
+    p = np.full(x.shape, 1 / x.shape[1], dtype)
+    loss, grad = sg.cross_entropy_value_and_grad(x, p, reduction="sum")
+    assert loss == np.inf
+    assert_array_equal(grad[:, :impossible], -p[:, :impossible])

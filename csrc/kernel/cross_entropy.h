@@ -551,7 +551,9 @@ SG_NOINLINE void FN(slopes_of)(const FN(tile) *t, const FN(general_parts) *p, vr
     k->unit = FN(factors_of)(unit);
     /* of e 2^-HEADROOM: the other factor, A - a, may be as large as a real can be */
     k->top = FN(factors_of)(FN(factor_of)(FN(wide_mul)(p->unit, p->inverse), down));
-    k->e_top = FN(lanes_of)(FN(wide_round)(FN(wide_ldexp)(row->top, vsub(vset1(0), down))));
+    /* infinite, so that it is no term, in a block far below */
+    const vreal up = vmin(vsub(vset1(0), down), vset1(1000));
+    k->e_top = FN(lanes_of)(FN(wide_round)(FN(wide_ldexp)(row->top, up)));
     const vreal A_hi = FN(wide_round)(p->A), rest_hi = FN(wide_round)(rest);
     k->A_hi = FN(lanes_of)(A_hi);
     k->A_lo = FN(lanes_of)(FN(wide_rest)(p->A, A_hi));
