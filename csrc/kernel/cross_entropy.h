@@ -521,8 +521,8 @@ SG_INLINE int FN(general_terms)(int layout, const FN(tile) *t, real *buffer, rea
     p->empty = layout == LAYOUT_ACROSS && !p->y.any;
     p->to = (FN(view)){buffer, VL, 0};
     if (grad) p->to = FN(open_out)(layout, t, &c->out, buffer);
-    /* each of its vectors takes the place of weights that are not read again */
-    if (c->hess.data) p->curvature = FN(open_out)(layout, t, &c->hess, second);
+    /* each of its vectors takes the place of weights that are not read again; without it, a view that is not used */
+    p->curvature = c->hess.data ? FN(open_out)(layout, t, &c->hess, second) : p->to;
     if (p->empty) return 1;
     FN(at_labels)(t, &p->y, p->target);
     p->terms = FN(open_terms)(layout, p->to, buffer);

@@ -13,16 +13,12 @@ trap 'rm -rf "$work"' EXIT
 # check COMPILER [EMULATOR]
 check() {
     echo "== $1${2:+, $2}"
-    # $1 is a command with its options, $2 a command or nothing.
-    # shellcheck disable=SC2086
-    for source in csrc/*.c; do
-        echo "$source"
-    done | xargs -P 2 -I {} sh -c "$1 $flags -c {} -o $work/\$(basename {} .c).o"
+    sh tests/c/build.sh "$1 -O2" "$work/csrc"
     for test in golden_bits guard_pages; do
+        # $1 is a command with its options, $2 a command or nothing.
         # shellcheck disable=SC2086
-        $1 $flags "$work"/*.o tests/c/$test.c -o "$work/$test" -lm -lpthread
+        $1 $flags "$work"/csrc/*.o tests/c/$test.c -o "$work/$test" -lm -lpthread
     done
-    rm "$work"/*.o
     ${2:-} "$work/golden_bits" >"$work/bits.txt"
     if [ "$update" = 1 ]; then
         cp "$work/bits.txt" tests/c/golden_bits.txt
@@ -41,7 +37,7 @@ update=0
 step=19
 [ "${SOFTGRAD_FULL:-}" != 1 ] || step=1
 [ "${1:-}" = --update ] && update=1
-check gcc
+check "gcc -fopenmp"
 if [ "$(uname -m)" = x86_64 ] && command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null; then
     check "aarch64-linux-gnu-gcc -static" qemu-aarch64
 fi
