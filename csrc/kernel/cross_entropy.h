@@ -9,8 +9,7 @@
  *     hess_i  ((A + 2 z lse) s_i (1 - s_i) + 2 z s_i^2) / T^2 / norm
  *
  * Labels without smoothing have one a_k, at the label t; their gradient is the softmax with another factor, and
- * one entry mended. Everything else goes the general way; rows of more than a block, and far rows, compute their
- * exponentials twice there. */
+ * one entry mended. Everything else goes the general way: A and D are summed block by block, beside the exponentials. */
 
 /* What the options make of the rows of a tile: lane l belongs to row l. */
 typedef struct {
