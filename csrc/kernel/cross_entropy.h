@@ -239,19 +239,12 @@ SG_INLINE void FN(scale_rows_both)(int layout, int simple, const FN(tile) *t, FN
         FN(scale_both)(layout, simple, e, grad, hess, t->n, k, y, entry);
         return;
     }
-    const FN(factor) f = k->grad, s = k->s, h = k->hess;
-    const FN(lanes) f_pre = FN(lanes_of)(f.pre), f_hi = FN(lanes_of)(f.hi), f_lo = FN(lanes_of)(f.lo),
-                    s_pre = FN(lanes_of)(s.pre), s_hi = FN(lanes_of)(s.hi), s_lo = FN(lanes_of)(s.lo),
-                    h_pre = FN(lanes_of)(h.pre), h_hi = FN(lanes_of)(h.hi), h_lo = FN(lanes_of)(h.lo),
-                    top = FN(lanes_of)(k->top), hess_top = FN(lanes_of)(k->hess_top);
+    const FN(factors) f = FN(factors_of)(k->grad), s = FN(factors_of)(k->s), h = FN(factors_of)(k->hess);
+    const FN(lanes) top = FN(lanes_of)(k->top), hess_top = FN(lanes_of)(k->hess_top);
     for (int r = 0; r < t->rows; r++) {
-        const FN(both) one = {
-            {FN(spread)(layout, &f_pre, r), FN(spread)(layout, &f_hi, r), FN(spread)(layout, &f_lo, r), 0},
-            {FN(spread)(layout, &s_pre, r), FN(spread)(layout, &s_hi, r), FN(spread)(layout, &s_lo, r), 0},
-            {FN(spread)(layout, &h_pre, r), FN(spread)(layout, &h_hi, r), FN(spread)(layout, &h_lo, r), 0},
-            FN(spread)(layout, &top, r),
-            FN(spread)(layout, &hess_top, r),
-            simple};
+        const FN(both) one = {FN(spread_factor)(layout, &f, r), FN(spread_factor)(layout, &s, r),
+                              FN(spread_factor)(layout, &h, r), FN(spread)(layout, &top, r),
+                              FN(spread)(layout, &hess_top, r), simple};
         FN(scale_both)(layout, simple, FN(row_of)(e, r), FN(row_of)(grad, r), FN(row_of)(hess, r), t->n, &one,
                        y, entry);
     }
@@ -480,15 +473,6 @@ SG_NOINLINE void FN(weigh_lanes)(const FN(tile) *t, FN(view) x, ptrdiff_t begin,
 }
 
 /* What the results of a row are made with, row by row in the lanes. */
-typedef struct { FN(lanes) pre, hi, lo; } FN(factors);
-
-SG_INLINE FN(factors) FN(factors_of)(FN(factor) f) {
-    return (FN(factors)){FN(lanes_of)(f.pre), FN(lanes_of)(f.hi), FN(lanes_of)(f.lo)};
-}
-SG_INLINE FN(factor) FN(spread_factor)(int layout, const FN(factors) *f, int r) {
-    return (FN(factor)){FN(spread)(layout, &f->pre, r), FN(spread)(layout, &f->hi, r),
-                        FN(spread)(layout, &f->lo, r), 0};
-}
 typedef struct {
     FN(factors) grad, unit; /* grad_i = e grad - a unit, */
     FN(factors) top;        /* at the maximum (A - a) e top - a rest */

@@ -54,6 +54,20 @@ SG_BODY FN(factor) FN(factor_of)(wide g, vreal d) {
 SG_INLINE vreal FN(times)(vreal e, FN(factor) f) { return vfma(e, f.hi, vmul(e, f.lo)); }
 SG_INLINE vreal FN(times_any)(vreal e, FN(factor) f) { return FN(times)(vmul(e, f.pre), f); }
 
+/* The factors of the rows of a tile, and that of row r. */
+typedef struct {
+    FN(lanes) pre, hi, lo;
+    int plain;
+} FN(factors);
+
+SG_INLINE FN(factors) FN(factors_of)(FN(factor) f) {
+    return (FN(factors)){FN(lanes_of)(f.pre), FN(lanes_of)(f.hi), FN(lanes_of)(f.lo), f.plain};
+}
+SG_INLINE FN(factor) FN(spread_factor)(int layout, const FN(factors) *f, int r) {
+    return (FN(factor)){FN(spread)(layout, &f->pre, r), FN(spread)(layout, &f->hi, r),
+                        FN(spread)(layout, &f->lo, r), f->plain};
+}
+
 /* out = e f over one block of one row, or of the rows in lanes; out may be e. */
 SG_INLINE void FN(scale_block)(int layout, FN(view) e, FN(view) out, ptrdiff_t n, FN(factor) f) {
     if (SG_UNLIKELY(!f.plain)) {
@@ -75,11 +89,10 @@ SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view
     /* The ends of rows that go together come last: a store of part of a vector keeps waiting the load of what lies behind it,
      * the next row. Softmax of (1000, 100) took 74 us, 68 since. */
     const ptrdiff_t whole = t->rows > 1 ? n / VL * VL : n;
-    const FN(lanes) pre = FN(lanes_of)(f.pre), hi = FN(lanes_of)(f.hi), lo = FN(lanes_of)(f.lo);
+    const FN(factors) rows = FN(factors_of)(f);
     for (ptrdiff_t begin = 0, end = whole; begin < n; begin = end, end = n)
         for (int r = 0; r < t->rows; r++) {
-            const FN(factor) one = {FN(spread)(layout, &pre, r), FN(spread)(layout, &hi, r),
-                                    FN(spread)(layout, &lo, r), f.plain};
+            const FN(factor) one = FN(spread_factor)(layout, &rows, r);
             FN(scale_block)(layout, FN(from_class)(FN(row_of)(e, r), begin),
                             FN(from_class)(FN(row_of)(out, r), begin), end - begin, one);
         }
