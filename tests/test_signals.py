@@ -56,7 +56,8 @@ def test_interrupt_in_a_long_call(count, threads):
         found["unfinished"] = bool((out == -1).any())
         os.kill(os.getpid(), signal.SIGINT)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
+    # a process started in the background ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sender = threading.Thread(target=interrupt)
 
     def call_and_wait():
