@@ -5,6 +5,7 @@
 #undef FN
 #undef VL
 #undef VTILE
+#undef REAL_IS_FLOAT
 #undef SHORT_N
 #undef BLOCK_N
 #undef REAL_BIAS

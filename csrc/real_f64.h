@@ -7,6 +7,7 @@
 
 #define VL 8                 /* lanes */
 #define VTILE 2              /* columns of a transposed tile */
+#define REAL_IS_FLOAT 0
 #define SHORT_N SG_SHORT_N
 #define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
 #define REAL_BIAS 1023       /* of the exponent field */

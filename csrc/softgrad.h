@@ -22,6 +22,7 @@
 typedef struct sg_half {
     void (*widen)(const uint16_t *from, ptrdiff_t n, float *to);
     void (*narrow)(const float *from, ptrdiff_t n, uint16_t *to);
+    bool is_bfloat16;
 } sg_half;
 
 /* An array seen as (outer, n, inner); strides count elements, may be zero or negative. */

@@ -158,6 +158,41 @@ def test_zero_probabilities_give_zero(isa, dtype, n, rng):
     assert_array_equal(sg.softmax_vjp(np.zeros((2, n), dtype), g), np.zeros((2, n)))
 
 
+@pytest.mark.parametrize("scale", ["tiny", "max"])
+@pytest.mark.parametrize("n", [4, 40, 64, 100, 5000], ids=ids("n"))
+def test_products_beyond_the_range_of_float32(isa, n, scale, rng):
+    """Where a product, or a pair of them, overflows or is subnormal, the sum is as exact as elsewhere; rows beside are the same."""
+    dtype = np.float32
+    y, g = operands("softmax_vjp", rng, (9, n), dtype)
+    expected = sg.softmax_vjp(y, g)
+    if scale == "tiny":  # each product is less than half of the smallest number, but not their sum
+        y[4] = 2.0 ** -np.ceil(np.log2(n))
+        y[4, 0] = 0.5
+        g[4] = np.finfo(dtype).smallest_subnormal / y[4, 1] / 4
+        g[4, 0] = 0
+    else:
+        y[4] = 0.75
+        g[4] = 0
+        g[4, : n // 4 * 4] = np.tile(np.finfo(dtype).max * np.array([1, 1, -1, -1], dtype), n // 4)
+    actual = sg.softmax_vjp(y, g)
+    assert_same_bits(np.delete(actual, 4, 0), np.delete(expected, 4, 0))
+    wide = reference.softmax_vjp(y[4].astype(np.longdouble), g[4].astype(np.longdouble))
+    smallest = np.finfo(dtype).smallest_subnormal
+    assert_allclose(actual[4], wide.astype(dtype), rtol=1e-6, atol=3 * smallest)
+
+
+@pytest.mark.parametrize("n", [57, 64, 1000, 4097, 20000], ids=ids("n"))
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_rows_of_halves_are_rows_of_floats(isa, half, n, rng):
+    """Contiguous rows are read vector by vector, others through a copy: the same numbers, rounded."""
+    half = np.dtype(getattr(pytest.importorskip("ml_dtypes"), half, half))
+    y, g = (a.astype(half) for a in operands("softmax_vjp", rng, (19, n), np.float32))
+    expected = sg.softmax_vjp(y.astype(np.float32), g.astype(np.float32)).astype(half)
+    assert_same_bits(sg.softmax_vjp(y, g), expected)
+    assert_same_bits(sg.softmax_vjp(np.asfortranarray(y), g), expected)
+    assert_same_bits(sg.softmax_vjp(y, g, out=g), expected)
+
+
 @by_name
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("n", [3, 17, 64, 100], ids=ids("n"))

@@ -22,6 +22,9 @@ enum { LAYOUT_ACROSS, LAYOUT_SHORT, LAYOUT_LONG };
 /* Which sum of a row is wanted: of all terms, or without the first maximum, which is apart (stats.h). */
 enum { SG_WITH_ALL, SG_WITHOUT_MAX };
 
+/* How products are summed (products.h). */
+enum { SG_ONE_BY_ONE, SG_IN_PAIRS, SG_IN_PAIRS_OF_HALVES };
+
 /* Kinds of kernels: whose sums have no order, so that rows may lie in any layout; whose sums of products have one (sum.h);
  * and of those the products with Jacobians and the losses of any targets, which take several rows across and stand in lanes for
  * fewer classes, the latter for more where no several rows can go across. */

@@ -54,7 +54,7 @@ SG_NOINLINE void FN(logsumexp_b_row)(const FN(tile) *t) {
         FN(limits) limits = {.M = vsub(M, k)};
         vreal E = vsub(vset1(REAL_BIAS), limits.M);
         limits.low = vmul(vsub(zero, E), vset1(EXP_LN2_HI));
-        limits.bits = vshift(vadd(magic, E));
+        limits.magic = vadd(magic, E);
         FN(exp_terms)(a, limits, &scale, &frac);
         m = vselect(veq(scale, zero), zero, m);
         sum[l % 2] = FN(wide_fma)(FN(wide_fma)(sum[l % 2], scale, m), vmul(scale, frac), m);

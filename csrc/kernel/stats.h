@@ -129,13 +129,13 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
                            ptrdiff_t n, const FN(plan) *p) {
     if (layout != LAYOUT_ACROSS || t->rows == 1) return FN(sum_terms)(layout, keep, mode, x, e, n, p);
     /* rows that go together have one group of terms; their sums are closed in a loop of its own, in which rows overlap */
-    const FN(lanes) low = FN(lanes_of)(p->limits.low), bits = FN(lanes_of)(p->limits.bits),
+    const FN(lanes) low = FN(lanes_of)(p->limits.low), magic = FN(lanes_of)(p->limits.magic),
                     second = FN(lanes_of)(p->second), anchor = FN(lanes_of)(p->anchor);
     const ptrdiff_t vectors = FN(vectors)(layout, n);
     FN(sum) sums[VL];
     FN(wide_lanes) closed;
     for (int r = 0; r < t->rows; r++) {
-        const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &bits, r), p->limits.M},
+        const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &magic, r), p->limits.M},
                               FN(spread)(layout, &second, r),
                               FN(spread)(layout, &anchor, r),
                               p->ahead};

@@ -5,8 +5,9 @@
  * largest term of a block. The classes of a row are cut into blocks of BLOCK_N, which are merged left to right (stats.h).
  *
  * Sums of products with what the caller gives keep an order: class i belongs to lane i mod L, L = VL, or 1 in rows of
- * n <= SHORT_N classes (LANES_N for the products with Jacobians and the weights of targets); each lane adds one term after the
- * other in two chains, class i to chain (i / L) mod 2 (of the weights of targets in one); the
+ * n <= SHORT_N classes (LANES_N for the products with softmax's Jacobian and the weights of targets); each lane adds one term after
+ * the other in two chains, class i to chain (i / L) mod 2 (in one: of the weights of targets, and of the products with softmax's
+ * Jacobian, whose terms are pairs of classes, see products.h); the
  * chains fold first, then the lanes by halves: l with l + L/2, then L/4, ... Across, a lane of the vector is
  * such a lane, and folding is by lane swaps. With rows in the lanes, L = 1 is one running sum, L = VL is one
  * after the other. All give the same bits. The weights of targets are summed block by block, with the exponentials. */

@@ -5,12 +5,15 @@
  *
  * x - n LN2_HI is exact: both are multiples of half an ulp of 1/2, and the difference is below 1/2. So r is
  * rounded once, and frac once (docs/numerics.md). The maximum of the row enters as the integer M only: scaling
- * by 2^(n - M) is exact. */
+ * by 2^(n - M) is exact.
+ *
+ * x log2(e) is no integer and a half (the constant has too many bits for that, x being below FAR), so that n does not depend on
+ * the parity of the integer that is added to round it. */
 
 /* What a maximum fixes for the terms beside it. */
 typedef struct {
     vreal low;  /* arguments are raised to it; there n - M is -BIAS and the scale exactly 0 */
-    vreal bits; /* (BIAS - M) in the exponent field */
+    vreal magic; /* REAL_MAGIC + BIAS - M: adding it to a number rounds that to an integer n, and leaves n - M + BIAS in the last bits */
     vreal M;    /* rint(max log2(e)) - HEADROOM */
 } FN(limits);
 
@@ -22,7 +25,7 @@ SG_BODY FN(limits) FN(limits_of)(vreal max) {
     vreal n = vsub(vfma(m, vset1(EXP_LOG2E), magic), magic);
     FN(limits) k;
     k.M = vsub(n, vset1(HEADROOM));
-    k.bits = vshift(vadd(magic, vsub(vset1(REAL_BIAS), k.M)));
+    k.magic = vadd(magic, vsub(vset1(REAL_BIAS), k.M));
     k.low = vmul(vsub(k.M, vset1(REAL_BIAS)), vset1(EXP_LN2_HI));
     /* without a finite term the scale is 0 whatever M is: let it lose against every other block's */
     k.M = vselect(empty, vset1(-4 * REAL_FAR), k.M);
@@ -33,9 +36,9 @@ SG_BODY FN(limits) FN(limits_of)(vreal max) {
 SG_INLINE void FN(exp_vectors)(int u, const vreal x[], FN(limits) k, vreal scale[], vreal frac[]) {
     vreal a[SG_SIDE_BY_SIDE], n[SG_SIDE_BY_SIDE], t[SG_SIDE_BY_SIDE], q[SG_SIDE_BY_SIDE];
     SG_UNROLL(j, u) a[j] = vmax(k.low, x[j]);
-    SG_UNROLL(j, u) t[j] = vfma(a[j], vset1(EXP_LOG2E), vset1(REAL_MAGIC));
-    SG_UNROLL(j, u) n[j] = vsub(t[j], vset1(REAL_MAGIC));
-    SG_UNROLL(j, u) scale[j] = vaddbits(vshift(t[j]), k.bits);
+    SG_UNROLL(j, u) t[j] = vfma(a[j], vset1(EXP_LOG2E), k.magic);
+    SG_UNROLL(j, u) n[j] = vsub(t[j], k.magic);
+    SG_UNROLL(j, u) scale[j] = vshift(t[j]);
     SG_UNROLL(j, u) a[j] = vfnma(n[j], vset1(EXP_LN2_HI), a[j]);
     SG_UNROLL(j, u) a[j] = vfnma(n[j], vset1(EXP_LN2_LO), a[j]);
     FN(exp_q)(u, a, q);

@@ -113,13 +113,6 @@ SG_BODY wide_f32 wide_fma_f32(wide_f32 x, vf32 p, vf32 q) {
     return x;
 }
 
-/* The same of numbers in memory, whose conversion takes no shuffle there. */
-SG_INLINE wide_f32 wide_fma_at_f32(wide_f32 x, const float *p, const float *q) {
-    x.a = vf64_fma(vf64_load_f32(p), vf64_load_f32(q), x.a);
-    x.b = vf64_fma(vf64_load_f32(p + 8), vf64_load_f32(q + 8), x.b);
-    return x;
-}
-
 /* x + a, as wide_fma(x, a, 1) */
 SG_INLINE wide_f32 wide_add_real_f32(wide_f32 x, vf32 a) { return wide_add_f32(x, wide_of_f32(a)); }
 

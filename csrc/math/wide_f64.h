@@ -165,10 +165,6 @@ SG_BODY wide_f64 wide_fma_f64(wide_f64 x, vf64 p, vf64 q) {
     return x;
 }
 
-SG_INLINE wide_f64 wide_fma_at_f64(wide_f64 x, const double *p, const double *q) {
-    return wide_fma_f64(x, vf64_load(p), vf64_load(q));
-}
-
 /* x + a, as wide_fma(x, a, 1) */
 SG_BODY wide_f64 wide_add_real_f64(wide_f64 x, vf64 a) {
     vf64 e;

@@ -276,9 +276,6 @@ SG_INLINE __m256 h32_narrow(vf64 a) {
 }
 SG_INLINE vf64 vf32_low(vf32 a) { return h32_widen(a.lo); }
 SG_INLINE vf64 vf32_high(vf32 a) { return h32_widen(a.hi); }
-SG_INLINE vf64 vf64_load_f32(const float *p) {
-    return (vf64){_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
-}
 SG_INLINE vf32 vf32_narrow(vf64 low, vf64 high) { return (vf32){h32_narrow(low), h32_narrow(high)}; }
 SG_INLINE vf64 h32_widen_int(__m256 a) {
     __m256i i = _mm256_castps_si256(a);

@@ -171,7 +171,6 @@ SG_INLINE int mf64_any(mf64 m) { return m != 0; }
 
 /* Between the two types. */
 SG_INLINE vf64 vf32_low(vf32 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
-SG_INLINE vf64 vf64_load_f32(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 SG_INLINE vf64 vf32_high(vf32 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
 SG_INLINE vf32 vf32_narrow(vf64 low, vf64 high) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);

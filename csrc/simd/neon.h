@@ -296,10 +296,6 @@ SG_INLINE uint64x2_t q32_mask_high(uint32x4_t m) {
 SG_INLINE float32x4_t q32_narrow(float64x2_t x, float64x2_t y) {
     return vcvt_high_f32_f64(vcvt_f32_f64(x), y);
 }
-SG_INLINE vf64 vf64_load_f32(const float *p) {
-    const float32x4_t a = vld1q_f32(p), b = vld1q_f32(p + 4);
-    return (vf64){q32_low(a), vcvt_high_f64_f32(a), q32_low(b), vcvt_high_f64_f32(b)};
-}
 SG_INLINE vf64 vf32_low(vf32 x) {
     return (vf64){q32_low(x.a), vcvt_high_f64_f32(x.a), q32_low(x.b), vcvt_high_f64_f32(x.b)};
 }

@@ -324,10 +324,6 @@ SG_NOINLINE vf64 vf64_xor(vf64 a, int k) {
 /* Between the two types. */
 SG_INLINE qf64 lower_two(qf32 a) { return (qf64){(double)a[0], (double)a[1]}; }
 SG_INLINE qf64 upper_two(qf32 a) { return (qf64){(double)a[2], (double)a[3]}; }
-SG_INLINE vf64 vf64_load_f32(const float *p) {
-    const qf32 a = {p[0], p[1], p[2], p[3]}, b = {p[4], p[5], p[6], p[7]};
-    return (vf64){{lower_two(a), upper_two(a), lower_two(b), upper_two(b)}};
-}
 SG_INLINE vf64 vf32_low(vf32 a) {
     return (vf64){{lower_two(a.q[0]), upper_two(a.q[0]), lower_two(a.q[1]), upper_two(a.q[1])}};
 }
