@@ -32,34 +32,57 @@ SG_INLINE void FN(look)(int mode, FN(largest) *m, vreal a) {
 SG_INLINE FN(largest) FN(largest_lanes)(int mode, FN(view) x, ptrdiff_t n) {
     const vreal none = vset1(-REAL_INF);
     FN(largest) m[4] = {{none, none}, {none, none}, {none, none}, {none, none}};
-    SG_EACH(LAYOUT_SHORT, n, 4, { FN(look)(mode, &m[l], FN(read)(LAYOUT_SHORT, full, x, v, n, 0)); });
+    SG_EACH(LAYOUT_SHORT, n, 4,
+            { FN(look)(mode, &m[full ? l : 0], FN(read)(LAYOUT_SHORT, full, x, v, n, 0)); });
     return FN(larger)(mode, FN(larger)(mode, m[0], m[1]), FN(larger)(mode, m[2], m[3]));
 }
 SG_INLINE FN(largest) FN(larger_lane)(int mode, FN(largest) m, int k) {
     return FN(larger)(mode, m, (FN(largest)){vxor(m.max, k), vxor(m.second, k)});
 }
-/* Across: of one row, in every lane. */
-SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
+/* Across: of the lanes of one row. */
+SG_INLINE FN(largest) FN(largest_in_lanes)(int chains, int mode, FN(view) x, ptrdiff_t n) {
     const vreal none = vset1(-REAL_INF);
     FN(largest) m[4] = {{none, none}, {none, none}, {none, none}, {none, none}};
-    SG_EACH(LAYOUT_ACROSS, n, 4,
-            { FN(look)(mode, &m[l], FN(read)(LAYOUT_ACROSS, full, x, v, n, -REAL_INF)); });
-    m[0] = FN(larger)(mode, FN(larger)(mode, m[0], m[1]), FN(larger)(mode, m[2], m[3]));
-    if (VL == 16) m[0] = FN(larger_lane)(mode, m[0], 8); /* a loop would not be unrolled, and k no literal */
-    m[0] = FN(larger_lane)(mode, m[0], 4);
-    m[0] = FN(larger_lane)(mode, m[0], 2);
-    return FN(larger_lane)(mode, m[0], 1);
+    SG_EACH(LAYOUT_ACROSS, n, 4, {
+        FN(look)(mode, &m[full ? l % chains : 0], FN(read)(LAYOUT_ACROSS, full, x, v, n, -REAL_INF));
+    });
+    m[0] = FN(larger)(mode, m[0], m[1]);
+    return chains == 2 ? m[0] : FN(larger)(mode, m[0], FN(larger)(mode, m[2], m[3]));
+}
+/* Of one row, in every lane. */
+SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
+    FN(largest) m = FN(largest_in_lanes)(4, mode, x, n);
+    if (VL == 16) m = FN(larger_lane)(mode, m, 8); /* a loop would not be unrolled, and k no literal */
+    m = FN(larger_lane)(mode, m, 4);
+    m = FN(larger_lane)(mode, m, 2);
+    return FN(larger_lane)(mode, m, 1);
+}
+/* Of several rows, each in its lane (fold.h). */
+SG_INLINE int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
+    const vmask with = FN(lanes_with)(k);
+    int i = 0;
+    for (; 2 * i < count; i++) {
+        const FN(largest) a = m[2 * i], b = m[2 * i + 1 < count ? 2 * i + 1 : 2 * i];
+        FN(largest) own = a, other = b;
+        FN(partners)(k, with, a.max, b.max, &own.max, &other.max);
+        if (mode == SG_WITHOUT_MAX) FN(partners)(k, with, a.second, b.second, &own.second, &other.second);
+        m[i] = FN(larger)(mode, own, other);
+    }
+    return i;
+}
+SG_INLINE FN(largest) FN(largest_of_rows)(int mode, int rows, FN(view) x, ptrdiff_t n) {
+    FN(largest) m[VL];
+    for (int r = 0; r < rows; r++) m[r] = FN(largest_in_lanes)(2, mode, FN(row_of)(x, r), n);
+    rows = FN(largest_step)(1, mode, m, rows);
+    rows = FN(largest_step)(2, mode, m, rows);
+    rows = FN(largest_step)(4, mode, m, rows);
+    if (VL == 16) FN(largest_step)(8, mode, m, rows);
+    return m[0];
 }
 SG_INLINE FN(largest) FN(largest_of)(int layout, int mode, const FN(tile) *t, FN(view) x, ptrdiff_t n) {
     if (layout != LAYOUT_ACROSS) return FN(largest_lanes)(mode, x, n);
     if (t->rows == 1) return FN(largest_across)(mode, x, n);
-    FN(lanes) max, second;
-    for (int r = 0; r < t->rows; r++) {
-        FN(largest) m = FN(largest_across)(mode, FN(row_of)(x, r), n);
-        FN(set_lane)(&max, r, m.max);
-        FN(set_lane)(&second, r, m.second);
-    }
-    return (FN(largest)){vload(max.lane), vload(second.lane)};
+    return FN(largest_of_rows)(mode, t->rows, x, n);
 }
 /* The maximum alone, of a tile with one row across. */
 SG_NOINLINE vreal FN(max_across)(FN(view) x, ptrdiff_t n) {
@@ -101,12 +124,15 @@ SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN
     }
 }
 
-/* The terms of vectors [v, end), at most SUM_GROUP of them. */
+/* A sum without terms, of `count` to come in each lane. */
+SG_INLINE FN(sum) FN(empty_sum)(int mode, const FN(plan) *p, ptrdiff_t count) {
+    return FN(sum_begin)(mode == SG_WITH_ALL ? vset1(HEADROOM) : p->anchor, (int)count);
+}
+/* The terms of vectors [v, end), at most SUM_GROUP of them, added to a sum without. */
 SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
-                                ptrdiff_t end, ptrdiff_t n, const FN(plan) *p) {
+                                ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s) {
     const int u = SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
-    FN(sum) s = FN(sum_begin)(mode == SG_WITH_ALL ? vset1(HEADROOM) : p->anchor, (int)(end - v));
     for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, x, e, v, n, p, &s);
     for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, x, e, v, n, p, &s);
     if (layout == LAYOUT_ACROSS && v < end) FN(add_terms)(1, layout, 0, keep, mode, x, e, v, n, p, &s);
@@ -120,7 +146,8 @@ SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view
     wide total = FN(zero)();
     for (ptrdiff_t v = 0; v < vectors; v += SUM_GROUP) {
         const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
-        const FN(sum) s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p);
+        const FN(sum) empty = FN(empty_sum)(mode, p, end - v),
+                      s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p, empty);
         total = FN(sum_join)(total, FN(sum_total)(&s, (int)(end - v)));
     }
     return FN(sum_close)(layout == LAYOUT_ACROSS, total);
@@ -129,18 +156,27 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
                            ptrdiff_t n, const FN(plan) *p) {
     if (layout != LAYOUT_ACROSS || t->rows == 1) return FN(sum_terms)(layout, keep, mode, x, e, n, p);
     /* rows that go together have one group of terms; their sums are closed in a loop of its own, in which rows overlap */
-    const FN(lanes) low = FN(lanes_of)(p->limits.low), magic = FN(lanes_of)(p->limits.magic),
-                    second = FN(lanes_of)(p->second), anchor = FN(lanes_of)(p->anchor);
     const ptrdiff_t vectors = FN(vectors)(layout, n);
+    const int narrow = n <= SHORT_N;
+    const FN(lanes) low = FN(lanes_of)(p->limits.low), magic = FN(lanes_of)(p->limits.magic),
+                    second = FN(lanes_of)(p->second);
+    const FN(sum) empty = FN(empty_sum)(mode, p, vectors);
+    const FN(sum_lanes) begun = FN(sum_lanes_of)(&empty);
     FN(sum) sums[VL];
-    FN(wide_lanes) closed;
+    FN(row_sums) few;
     for (int r = 0; r < t->rows; r++) {
         const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &magic, r), p->limits.M},
                               FN(spread)(layout, &second, r),
-                              FN(spread)(layout, &anchor, r),
+                              p->anchor,
                               p->ahead};
-        sums[r] = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n, &one);
+        const FN(sum) start = mode == SG_WITH_ALL ? empty : FN(spread_sum)(&begun, r),
+                      s = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n,
+                                        &one, start);
+        if (narrow) FN(set_sum)(&few, r, &s);
+        else sums[r] = s;
     }
+    if (narrow) return FN(total_of_rows)(&few, t->rows, &empty, (int)vectors);
+    FN(wide_lanes) closed;
     for (int r = 0; r < t->rows; r++)
         FN(set_wide_lane)(&closed, r, FN(sum_close)(1, FN(sum_total)(&sums[r], (int)vectors)));
     return FN(wide_load)(closed.hi, closed.lo);

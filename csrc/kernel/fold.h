@@ -1,0 +1,81 @@
+/* fold.h - one number a row from rows that lie across, several together: lane r of the result is what the lanes of row r's vector
+ * fold to. Half of the lanes of one row and half of another's make a vector, so that a row costs four operations in the place
+ * of two for each of the log2(VL) steps, and nothing passes through memory. Included once per dtype, no include guard. */
+
+/* The lanes l with l & k, k a power of two: (l + 1/2) / 2k is above its nearest integer where the bit is 0. */
+SG_INLINE vmask FN(lanes_with)(int k) {
+    const vreal magic = vset1(REAL_MAGIC),
+                u = vmul(vadd(viota(), vset1((real)0.5)), vset1((real)0.5 / (real)k));
+    return vlt(u, vsub(vadd(u, magic), magic));
+}
+/* From rows a (lanes without k) and b (lanes with it), or what is left of them: each lane, and its partner k away. */
+SG_INLINE void FN(partners)(int k, vmask with, vreal a, vreal b, vreal *own, vreal *other) {
+    *own = vselect(with, b, a);
+    *other = vxor(vselect(with, a, b), k);
+}
+
+SG_INLINE int FN(fold_sums_step)(int k, int bits, vreal v[], int count) {
+    const vmask with = FN(lanes_with)(k);
+    int i = 0;
+    for (; 2 * i < count; i++) {
+        vreal own, other;
+        FN(partners)(k, with, v[2 * i], v[2 * i + 1 < count ? 2 * i + 1 : 2 * i], &own, &other);
+        v[i] = bits ? vaddbits(own, other) : vadd(own, other);
+    }
+    return i;
+}
+/* Sums of reals that are exact in any order, or with `bits` of integers. v, of `rows` rows, is overwritten. */
+SG_INLINE vreal FN(fold_sums)(int bits, vreal v[], int rows) {
+    rows = FN(fold_sums_step)(1, bits, v, rows);
+    rows = FN(fold_sums_step)(2, bits, v, rows);
+    rows = FN(fold_sums_step)(4, bits, v, rows);
+    if (VL == 16) FN(fold_sums_step)(8, bits, v, rows);
+    return v[0];
+}
+
+/* Sums (sum.h) of several rows: `empty` is one of each row without terms, in its lane, for `count` terms in each lane of a row
+ * across. That of row r to begin with; what it has become; the total of each row in its lane. Floats are added as integers, which
+ * hold 360 terms. */
+#if REAL_IS_FLOAT
+typedef struct { FN(lanes) big, middle, ints, rests; } FN(sum_lanes);
+typedef struct { vreal ints[VL], rests[VL], poison[VL]; } FN(row_sums);
+
+SG_INLINE FN(sum_lanes) FN(sum_lanes_of)(const FN(sum) *empty) {
+    return (FN(sum_lanes)){FN(lanes_of)(empty->big), FN(lanes_of)(empty->middle), FN(lanes_of)(empty->ints),
+                           FN(lanes_of)(empty->rests)};
+}
+SG_INLINE FN(sum) FN(spread_sum)(const FN(sum_lanes) *s, int r) {
+    return (FN(sum)){FN(spread)(LAYOUT_ACROSS, &s->big, r), FN(spread)(LAYOUT_ACROSS, &s->middle, r),
+                     FN(spread)(LAYOUT_ACROSS, &s->ints, r), FN(spread)(LAYOUT_ACROSS, &s->rests, r),
+                     vset1(0)};
+}
+SG_INLINE void FN(set_sum)(FN(row_sums) *to, int r, const FN(sum) *s) {
+    to->ints[r] = s->ints, to->rests[r] = s->rests, to->poison[r] = s->poison;
+}
+SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty, int count) {
+    FN(sum) all = *empty;
+    all.ints = FN(fold_sums)(1, s->ints, rows);
+    all.rests = FN(fold_sums)(1, s->rests, rows);
+    all.poison = FN(fold_sums)(0, s->poison, rows);
+    return FN(sum_close)(0, FN(sum_total)(&all, count * VL));
+}
+#else
+typedef struct { FN(lanes) big, middle, sum; } FN(sum_lanes);
+typedef struct { vreal hi[VL], lo[VL]; } FN(row_sums);
+
+SG_INLINE FN(sum_lanes) FN(sum_lanes_of)(const FN(sum) *empty) {
+    return (FN(sum_lanes)){FN(lanes_of)(empty->big), FN(lanes_of)(empty->middle), FN(lanes_of)(empty->sum)};
+}
+SG_INLINE FN(sum) FN(spread_sum)(const FN(sum_lanes) *s, int r) {
+    return (FN(sum)){FN(spread)(LAYOUT_ACROSS, &s->big, r), FN(spread)(LAYOUT_ACROSS, &s->middle, r),
+                     FN(spread)(LAYOUT_ACROSS, &s->sum, r), vset1(0)};
+}
+SG_INLINE void FN(set_sum)(FN(row_sums) *to, int r, const FN(sum) *s) {
+    const wide total = FN(sum_total)(s, 0);
+    to->hi[r] = total.hi, to->lo[r] = total.lo;
+}
+SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty, int count) {
+    (void)empty, (void)count;
+    return FN(sum_close)(0, (wide){FN(fold_sums)(0, s->hi, rows), FN(fold_sums)(0, s->lo, rows)});
+}
+#endif
