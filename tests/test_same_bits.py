@@ -318,3 +318,21 @@ def test_large_results_anywhere(isa, dtype, n, name, threads, threads_used):
     assert getattr(sg, name)(x, out=out) is out
     assert_same_bits(out[::-1][:2], expected)
     assert (memory[[0, -2, -1]] == 99).all()
+
+
+@pytest.mark.parametrize("name", ["softmax_jacobian", "log_softmax_jacobian"])
+@pytest.mark.parametrize("n", [16, 57, 100, 333, 1529, 3057], ids=ids("n"))
+@pytest.mark.parametrize("offset", [0, 1])
+def test_large_jacobians(isa, dtype, n, name, offset):
+    """More than SG_STREAM_JACOBIANS, from a line of the cache on or within one."""
+    rows = 2**25 // (n * n * dtype.itemsize) + 1
+    x = np.tile(np.random.default_rng(1).normal(0, 3, (2, n)).astype(dtype), (rows, 1))[:rows]
+    memory = np.full(rows * n * n + 64, 99, dtype)
+    start = -memory.ctypes.data % 64 // dtype.itemsize + offset
+    out = memory[start : start + rows * n * n].reshape(rows, n, n)
+    expected = getattr(sg, name)(x[:2])
+    assert getattr(sg, name)(x, out=out) is out
+    for i in {0, 1, rows // 2, rows - 1} & set(range(rows)):
+        assert_same_bits(out[i], expected[i % 2])
+    assert (memory[:start] == 99).all()
+    assert (memory[start + out.size :] == 99).all()

@@ -4,20 +4,47 @@
  * factors in two parts, as the two roundings of the terms would be half of the error; one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
  * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature. */
 
-/* One matrix of the result. Rows of a 16-bit type are made in `line`, then rounded. */
+/* One matrix of the result. Rows of a 16-bit type are made in `line`, then rounded. Those of a large result are made in `block`, a few
+ * at a time, and go past the caches in whole lines of these: block[0] stands for to[0], where a line begins. */
 typedef struct {
     void *data;
     ptrdiff_t stride;
     const sg_half *half;
-    real *line;
+    real *line, *block, *to;
+    ptrdiff_t first, used; /* the block holds elements [first, used) */
 } FN(matrix);
+enum { FN(ENOUGH_IN_BLOCK) = SG_JACOBIAN_BYTES / sizeof(real), FN(MOST_IN_BLOCK) = 8 * FN(ENOUGH_IN_BLOCK) };
+
+SG_INLINE void FN(use_block)(FN(matrix) *m, real *block) {
+    m->block = block;
+    m->first = m->used = (ptrdiff_t)((uintptr_t)m->data % 64 / sizeof(real));
+    m->to = (real *)m->data - m->first;
+}
+SG_INLINE void FN(empty_block)(FN(matrix) *m, int at_end) {
+    const ptrdiff_t whole = m->used / VL * VL, rest = m->used - whole;
+    ptrdiff_t v = 0;
+    for (; v < m->first;
+         v += VL) /* a line that begins with what is not this matrix's; it is at least a line long */
+        memcpy(m->to + m->first, m->block + m->first, (size_t)(VL - m->first) * sizeof(real));
+    for (; v < whole; v += VL) vstream(m->to + v, vload(m->block + v));
+    if (at_end) memcpy(m->to + whole, m->block + whole, (size_t)rest * sizeof(real));
+    else vstore(m->block, vload(m->block + whole));
+    m->to += whole;
+    m->first = 0;
+    m->used = rest;
+}
 
 SG_INLINE FN(view) FN(open_line)(const FN(matrix) *m, ptrdiff_t i) {
+    if (m->block) return (FN(view)){m->block + m->used, VL, 0};
     return (FN(view)){m->half ? m->line : (real *)m->data + i * m->stride, VL, 0};
 }
-SG_INLINE void FN(close_line)(const FN(matrix) *m, ptrdiff_t i, ptrdiff_t n) {
-    if (m->half)
+SG_INLINE void FN(close_line)(FN(matrix) *m, ptrdiff_t i, ptrdiff_t n) {
+    if (m->half) {
         m->half->narrow((const float *)(const void *)m->line, n, (uint16_t *)m->data + i * m->stride);
+    } else if (m->block) {
+        m->used += n;
+        if (m->used >= FN(ENOUGH_IN_BLOCK) || i == n - 1) FN(empty_block)(m, i == n - 1);
+    }
 }
 
 /* What p_j of row i are multiplied by off the diagonal, -p_i h, h = 1 / sum^2 as hi + lo, what p lacks in `rest`. Where p_i h
@@ -48,14 +75,14 @@ SG_INLINE vreal FN(times_line)(vreal p, vreal rest, vreal hi, vreal lo) {
 SG_INLINE void FN(write_end)(const FN(matrix) *m, ptrdiff_t i, ptrdiff_t n, FN(view) to, vreal a) {
     const ptrdiff_t v = n / VL;
     if (n % VL == 0) return;
-    if (m->half || (m->stride == n && i * n + (v + 1) * VL <= n * n)) vstore(to.p + v * VL, a);
+    if (m->half || m->block || (m->stride == n && i * n + (v + 1) * VL <= n * n)) vstore(to.p + v * VL, a);
     else vstore_n(to.p + v * VL, a, (int)(n % VL));
 }
 
 /* Row i of out, softmax: -p_j p_i h; then the diagonal. Most vectors of a row are whole, one per v, so that they are written
  * as if rows stood in lanes; the one at the end is read once for all rows. */
 SG_NOINLINE void FN(write_softmax_jacobian)(real *p, const real *p_rest, const real *diagonal, ptrdiff_t n,
-                                            real hi, real lo, const FN(matrix) *out) {
+                                            real hi, real lo, FN(matrix) *out) {
     const FN(view) x = {p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
     const ptrdiff_t whole = n / VL;
     const vreal a_end = FN(get)(LAYOUT_ACROSS, x, whole, n, 0),
@@ -90,7 +117,7 @@ SG_NOINLINE void FN(write_softmax_jacobian)(real *p, const real *p_rest, const r
 }
 /* Row i of out, log_softmax: -s_j, the same for every i and made once, in place of p; then the diagonal 1 - s_i. */
 SG_NOINLINE void FN(write_log_softmax_jacobian)(real *p, const real *p_rest, const real *diagonal,
-                                                ptrdiff_t n, real hi, real lo, const FN(matrix) *out) {
+                                                ptrdiff_t n, real hi, real lo, FN(matrix) *out) {
     const FN(view) x = {p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
     const ptrdiff_t whole = n / VL;
     SG_EACH(LAYOUT_ACROSS, n, 4, {
@@ -130,6 +157,13 @@ SG_INLINE void FN(write_small_jacobians)(int of_log, const FN(tile) *t, FN(view)
     const sg_array *out = &t->call->out;
     const sg_array to = {out->data, out->outer, 1, out->inner, NULL};
     FN(scatter_lanes)(&flat, &to, matrices);
+}
+
+/* Whether the matrices are large, and lie one behind the other. */
+SG_INLINE int FN(is_streamed_jacobian)(const sg_call *c) {
+    const ptrdiff_t large = SG_STREAM_JACOBIANS / (ptrdiff_t)sizeof(real);
+    return !c->out.half && (uintptr_t)c->out.data % sizeof(real) == 0 && c->out.axis == c->n && c->n >= VL &&
+           c->n <= FN(MOST_IN_BLOCK) - FN(ENOUGH_IN_BLOCK) && c->n * c->n >= large / (c->outer * c->inner);
 }
 
 SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
@@ -175,6 +209,8 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         return 1;
     }
     const FN(lanes) hi_of = FN(lanes_of)(factor_hi), lo_of = FN(lanes_of)(factor_lo);
+    SG_ALIGN64 real block[FN(MOST_IN_BLOCK) + VL]; /* the end of a row is written as a whole vector */
+    const int in_blocks = SG_STREAMS && FN(is_streamed_jacobian)(c);
     for (int r = 0; r < t->rows; r++) {
         real p_row[SHORT_N], rest_row[SHORT_N], d_row[SHORT_N];
         if (layout == LAYOUT_SHORT)
@@ -186,12 +222,14 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         const ptrdiff_t at = FN(row_offset)(t, &c->out, r);
         FN(matrix) out = {.stride = c->out.axis, .half = c->out.half, .line = line};
         out.data = c->out.half ? (void *)((uint16_t *)c->out.data + at) : (real *)c->out.data + at;
+        if (in_blocks) FN(use_block)(&out, block);
         (of_log ? FN(write_log_softmax_jacobian)
                 : FN(write_softmax_jacobian))(layout == LAYOUT_SHORT ? p_row : p.p,
                                               layout == LAYOUT_SHORT ? rest_row : staged.p,
                                               layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n,
                                               hi_of.lane[r], lo_of.lane[r], &out);
     }
+    if (in_blocks) SG_FENCE();
     return 1;
 }
 
