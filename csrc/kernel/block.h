@@ -18,8 +18,8 @@ enum {
     SG_BATCH = 8, /* tiles in lanes that are done together, at most */
     SG_TILE_BYTES = 16384, /* of rows across that go together */
     /* The same of products, which read two arrays: both stay in L1 from pass to pass, and arrive as streams that the hardware
-     * prefetches. Zen 4, us, with SG_TILE_BYTES and prefetches in the source: vjp (300, 1000) 67, 53 since; (20000, 64) 315 and 247. */
-    SG_PRODUCT_BYTES = 4096,
+     * prefetches. Zen 4, us, with SG_TILE_BYTES and prefetches in the source: vjp (300, 1000) 67, 50 since; (20000, 64) 331 and 280. */
+    SG_PRODUCT_BYTES = 8192,
     SG_BLOCK_BYTES = 16384, /* a block of a row: half of a small L1 */
     SG_SMALLEST_BLOCK_N = SG_BLOCK_BYTES / 8,
     /* Results of at least so much are made in a buffer and go past the caches, unless they are in place. In the benchmark, whose other
@@ -33,6 +33,8 @@ enum {
     SG_JACOBIAN_BYTES = 2048,
     SG_ROW_BUFFERS = 4 /* scratch across: a vector a block, then rows of sg_pitch(n) reals */
 };
+
+_Static_assert(SG_TILE_BYTES <= SG_BLOCK_BYTES, "a tile that is made in a buffer has a block's scratch");
 
 static inline size_t sg_blocks_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 64; }
 /* What the statistics of the blocks of a row take (stats.h). */

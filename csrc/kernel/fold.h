@@ -56,7 +56,10 @@ SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty
     FN(sum) all = *empty;
     all.ints = FN(fold_sums)(1, s->ints, rows);
     all.rests = FN(fold_sums)(1, s->rests, rows);
-    all.poison = FN(fold_sums)(0, s->poison, rows);
+    vreal poison = s->poison[0];
+    for (int r = 1; r < rows; r++) poison = vadd(poison, s->poison[r]);
+    all.poison = vset1(0);
+    if (SG_UNLIKELY(many(mnot(veq(poison, poison))))) all.poison = FN(fold_sums)(0, s->poison, rows);
     return FN(sum_close)(0, FN(sum_total)(&all, count * VL));
 }
 #else

@@ -163,7 +163,7 @@ SG_INLINE void FN(write_small_jacobians)(int of_log, const FN(tile) *t, FN(view)
 SG_INLINE int FN(is_streamed_jacobian)(const sg_call *c) {
     const ptrdiff_t large = SG_STREAM_JACOBIANS / (ptrdiff_t)sizeof(real);
     return !c->out.half && (uintptr_t)c->out.data % sizeof(real) == 0 && c->out.axis == c->n && c->n >= VL &&
-           c->n <= FN(MOST_IN_BLOCK) - FN(ENOUGH_IN_BLOCK) && c->n * c->n >= large / (c->outer * c->inner);
+           c->n <= FN(MOST_IN_BLOCK) - FN(ENOUGH_IN_BLOCK) &&c->n * c->n >= large / (c->outer * c->inner);
 }
 
 SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {

@@ -277,7 +277,7 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
     if (mode == SG_WITHOUT_MAX && t->weigh) t->weigh(t, x, begin, n, m.max, &block->distance, &block->weight);
     FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM),
                   layout != LAYOUT_ACROSS ? VL
-                  : t->n <= BLOCK_N       ? t->rows * x.row
+                  : t->n <= BLOCK_N       ? 2 * t->rows * x.row
                                           : BLOCK_N};
     if (mode == SG_WITHOUT_MAX) p.anchor = FN(anchor_of)(m.second, p.limits);
     block->max = m.max;
