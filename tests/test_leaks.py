@@ -102,10 +102,13 @@ def test_reference_counts(name, kind):
     call_all(calls, 3, kind is errors)
     gc.collect()  # what other tests left; it empties Python's free lists, too
     before = [held(objects) for objects, _ in found.values()]
-    blocks = sys.getallocatedblocks()
-    call_all(calls, 50, kind is errors)
-    gc.collect()
-    assert sys.getallocatedblocks() - blocks < 50, "one block a call"
+    more = []
+    for _ in range(3):  # what else runs in the process takes a few blocks, too, but not each time
+        blocks = sys.getallocatedblocks()
+        call_all(calls, 50, kind is errors)
+        gc.collect()
+        more.append(sys.getallocatedblocks() - blocks)
+    assert min(more) < 50, "one block a call"
     for label, counts, (objects, _) in zip(found, before, found.values(), strict=True):
         assert held(objects) == counts, label
 

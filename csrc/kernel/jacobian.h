@@ -210,7 +210,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     }
     const FN(lanes) hi_of = FN(lanes_of)(factor_hi), lo_of = FN(lanes_of)(factor_lo);
     SG_ALIGN64 real block[FN(MOST_IN_BLOCK) + VL]; /* the end of a row is written as a whole vector */
-    const int in_blocks = SG_STREAMS && FN(is_streamed_jacobian)(c);
+    const int in_blocks = SG_STREAMS && c->stream && FN(is_streamed_jacobian)(c);
     for (int r = 0; r < t->rows; r++) {
         real p_row[SHORT_N], rest_row[SHORT_N], d_row[SHORT_N];
         if (layout == LAYOUT_SHORT)

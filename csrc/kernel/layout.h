@@ -50,13 +50,6 @@ enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS, SG_TARGETS };
 
 static inline bool sg_is_staged(const sg_call *c) { return c->x.axis != 1 && c->n <= SG_STAGED_N; }
 
-/* Whether the result is large: past the caches no line of it is read before it is written. */
-static inline bool sg_is_streamed(const sg_call *c, size_t itemsize) {
-    const size_t most = SG_STREAM_BYTES / itemsize;
-    return c->out.data && c->out.data != c->x.data && c->out.data != c->g.data && c->out.axis == 1 &&
-           !c->out.half && (size_t)c->n * (size_t)c->inner >= most / (size_t)c->outer;
-}
-
 /* 2^k, k in [-1022, 1023]. */
 static inline double sg_power2(int k) {
     uint64_t bits = (uint64_t)(k + 1023) << 52;

@@ -11,7 +11,7 @@ typedef struct {
 } FN(pairs);
 
 SG_INLINE void FN(begin_pairs)(int layout, FN(pairs) *s) {
-    for (int l = 0; l < FN(phases)(layout); l++) s->sum[l] = FN(zero)(), s->rest[l] = vset1(0);
+    for (int l = 0; l < FN(phases)(layout); l++) s->sum[l] = FN(zero)(), s->first[l] = s->rest[l] = vset1(0);
 }
 /* The l-th vector of a round. */
 SG_INLINE void FN(add_product)(int layout, int how, FN(pairs) *s, int l, vreal g, vreal y) {

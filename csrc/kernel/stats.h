@@ -71,7 +71,8 @@ SG_INLINE int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
     return i;
 }
 SG_INLINE FN(largest) FN(largest_of_rows)(int mode, int rows, FN(view) x, ptrdiff_t n) {
-    FN(largest) m[VL];
+    FN(largest) m[VL] = {
+        {vset1(-REAL_INF), vset1(-REAL_INF)}}; /* there is a first one, which gcc does not know */
     for (int r = 0; r < rows; r++) m[r] = FN(largest_in_lanes)(2, mode, FN(row_of)(x, r), n);
     rows = FN(largest_step)(1, mode, m, rows);
     rows = FN(largest_step)(2, mode, m, rows);
@@ -164,7 +165,8 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
     const FN(sum_lanes) begun = FN(sum_lanes_of)(&empty);
     FN(sum) sums[VL];
     FN(row_sums) few;
-    for (int r = 0; r < t->rows; r++) {
+    int r = 0;
+    do {
         const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &magic, r), p->limits.M},
                               FN(spread)(layout, &second, r),
                               p->anchor,
@@ -174,10 +176,10 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
                                         &one, start);
         if (narrow) FN(set_sum)(&few, r, &s);
         else sums[r] = s;
-    }
+    } while (++r < t->rows);
     if (narrow) return FN(total_of_rows)(&few, t->rows, &empty, (int)vectors);
     FN(wide_lanes) closed;
-    for (int r = 0; r < t->rows; r++)
+    for (r = 0; r < t->rows; r++)
         FN(set_wide_lane)(&closed, r, FN(sum_close)(1, FN(sum_total)(&sums[r], (int)vectors)));
     return FN(wide_load)(closed.hi, closed.lo);
 }

@@ -400,8 +400,8 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     FN(tile) tiles[SG_BATCH];
     FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .unit = FN(unit_of)(c)};
     /* those of targets would keep a whole row in the buffer: loss + gradient of probabilities, (48, 151936), 10 % slower */
-    t.stream = SG_STREAMS && kind != SG_FIXED_ORDER && !(kind == SG_TARGETS && c->n > BLOCK_N) &&
-               sg_is_streamed(c, sizeof(real));
+    t.stream = SG_STREAMS && kind != SG_FIXED_ORDER && !(kind == SG_TARGETS && c->n > BLOCK_N) && c->stream &&
+               c->out.axis == 1;
     const int any_long = FN(can_be_long)(c), any_many = kind != SG_FIXED_ORDER && FN(can_be_many)(c);
     const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
     const int any_staged = kind == SG_ANY_ORDER && sg_is_staged(c);
