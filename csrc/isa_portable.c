@@ -1,6 +1,9 @@
 /* isa_portable.c - the kernels in plain C for the baseline of the target. On AArch64 that has fused
  * multiply-add; on x86-64 it has not, and isa_portable_fma.c stands beside this file. */
 #define SG_BODY SG_NOINLINE
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os") /* for CPUs of before 2013: a wheel of 2.7 MB, 3.0 without */
+#endif
 #include "isa.h"
 
 #if SG_AARCH64
