@@ -7,7 +7,7 @@
 
 #define VL 16                /* lanes */
 #define VTILE 4              /* columns of a transposed tile */
-#define REAL_IS_FLOAT 1
+#define REAL_IS_FLOAT 1      /* what only one of the two has: 16-bit arrays, wider sums of products */
 #define SHORT_N SG_SHORT_N
 #define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
 #define REAL_BIAS 127        /* of the exponent field */

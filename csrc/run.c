@@ -140,10 +140,10 @@ static int team_for(const sg_call *c, size_t itemsize) {
 }
 
 int sg_run(sg_kernel *kernel, const sg_call *given, size_t itemsize) {
-    sg_call with_team = *given;
-    with_team.team = NULL;
-    with_team.stream = is_streamed(given, itemsize);
-    const sg_call *call = &with_team;
+    sg_call own = *given;
+    own.team = NULL;
+    own.stream = is_streamed(given, itemsize);
+    const sg_call *call = &own;
     const ptrdiff_t rows = call->outer * call->inner,
                     row_work = call->row_work > 0 ? call->row_work : call->n;
     const int tasks = threads_for(rows, row_work, rows);
@@ -164,7 +164,7 @@ int sg_run(sg_kernel *kernel, const sg_call *given, size_t itemsize) {
     }
     if (team_bytes > 0) {
         team.memory = s.scratch + s.scratch_bytes;
-        with_team.team = &team;
+        own.team = &team;
     }
     if (tasks > 1) sg_parallel(tasks, run_share, &s);
     else run_share(&s, 0);

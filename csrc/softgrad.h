@@ -68,9 +68,9 @@ typedef struct sg_call {
     double norm[2];            /* every gradient is divided by norm[0] + norm[1]; {1, 0} for none */
     double *loss;              /* (outer * inner), contiguous, or NULL: the loss of each row, undivided */
 
-    const sg_team *team; /* set by sg_run; NULL for none */
-    bool
-        stream; /* set by sg_run: the result is large, and to go past the caches where a kernel can do that */
+    /* Set by sg_run. */
+    const sg_team *team; /* NULL: none */
+    bool stream;         /* the result is to go past the caches, if a kernel can do that */
 } sg_call;
 
 /* A call of that shape without arrays or options. */
@@ -90,20 +90,20 @@ typedef void sg_kernel(const sg_call *call, ptrdiff_t begin, ptrdiff_t end, void
 
 /* The kernels of one computing type; sg_run calls them. */
 typedef struct sg_kernels {
-    sg_kernel *softmax; /* out = exp(x) / sum exp(x) */
+    sg_kernel *softmax;     /* out = exp(x) / sum exp(x) */
     sg_kernel *log_softmax; /* out = x - log sum exp(x) */
-    sg_kernel *logsumexp; /* out[o, i] = log sum exp(x) */
+    sg_kernel *logsumexp;   /* out[o, i] = log sum exp(x) */
     sg_kernel *logsumexp_b; /* out[o, i] = log sum g exp(x) */
 
-    sg_kernel *softmax_jacobian; /* out[i, j] = s_i (delta_ij - s_j) */
+    sg_kernel *softmax_jacobian;     /* out[i, j] = s_i (delta_ij - s_j) */
     sg_kernel *log_softmax_jacobian; /* out[i, j] = delta_ij - s_j */
 
-    sg_kernel *softmax_vjp; /* out = x (g - sum(g x)), x = softmax */
+    sg_kernel *softmax_vjp;     /* out = x (g - sum(g x)), x = softmax */
     sg_kernel *log_softmax_vjp; /* out = g - exp(x) sum(g), x = log_softmax */
     sg_kernel *log_softmax_jvp; /* out = g - sum(exp(x) g), x = log_softmax */
 
     sg_kernel *cross_entropy; /* loss; out = gradient and hess where they have data */
-    sg_kernel *log_loss; /* loss of probabilities x; out = gradient in x where it has data */
+    sg_kernel *log_loss;      /* loss of probabilities x; out = gradient in x where it has data */
 
     /* total[0] + total[1] = what reduction="mean" divides by, in a fixed order: the sum over the rows
      * that count of sample_weight * (labels: weight[label]). */
@@ -121,9 +121,9 @@ typedef struct sg_isa {
 /* The compiled instruction sets, worst first, ended by NULL. "portable" is always the first and
  * always supported; it stands once in the list, with fused multiply-add where the CPU has it. */
 const sg_isa *const *sg_isa_list(void);
-const sg_isa *sg_isa_best(void); /* the last supported one */
-const sg_isa *sg_isa_find(const char *name); /* NULL: unknown, or not supported by this CPU */
-bool sg_isa_portable_is_fused(void); /* whether "portable" has fused multiply-add here */
+const sg_isa *sg_isa_best(void);                  /* the last supported one */
+const sg_isa *sg_isa_find(const char *name);      /* NULL: unknown, or not supported by this CPU */
+bool sg_isa_portable_is_fused(void);              /* whether "portable" has fused multiply-add here */
 
 /* Position of the first label outside [0, n) other than ignore_index, or -1. */
 ptrdiff_t sg_find_bad_label(const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index);

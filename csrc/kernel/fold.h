@@ -1,6 +1,6 @@
 /* fold.h - one number a row from rows that lie across, several together: lane r of the result is what the lanes of row r's vector
  * fold to. Half of the lanes of one row and half of another's make a vector, so that a row costs four operations in the place
- * of two for each of the log2(VL) steps, and nothing passes through memory. Included once per dtype, no include guard. */
+ * of two for each of the log2(VL) steps, and no lane is stored and loaded by itself. Included once per dtype, no include guard. */
 
 /* The lanes l with l & k, k a power of two: (l + 1/2) / 2k is above its nearest integer where the bit is 0. */
 SG_INLINE vmask FN(lanes_with)(int k) {

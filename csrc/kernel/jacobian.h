@@ -23,9 +23,10 @@ SG_INLINE void FN(use_block)(FN(matrix) *m, real *block) {
 SG_INLINE void FN(empty_block)(FN(matrix) *m, int at_end) {
     const ptrdiff_t whole = m->used / VL * VL, rest = m->used - whole;
     ptrdiff_t v = 0;
-    for (; v < m->first;
-         v += VL) /* a line that begins with what is not this matrix's; it is at least a line long */
+    if (m->first > 0) { /* the line begins with what is not this matrix's, which is at least a line long */
         memcpy(m->to + m->first, m->block + m->first, (size_t)(VL - m->first) * sizeof(real));
+        v = VL;
+    }
     for (; v < whole; v += VL) vstream(m->to + v, vload(m->block + v));
     if (at_end) memcpy(m->to + whole, m->block + whole, (size_t)rest * sizeof(real));
     else vstore(m->block, vload(m->block + whole));

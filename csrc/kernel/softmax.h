@@ -86,9 +86,9 @@ static void FN(log_softmax_task)(void *context, int i) {
     const ptrdiff_t begin = i * a->share, end = begin + a->share < t->n ? begin + a->share : t->n;
     for (ptrdiff_t b = begin; b < end; b += BLOCK_N) {
         const ptrdiff_t n = FN(block_size)(end, b);
-        const FN(view) block = {buffer, VL, 0}, x = a->p->x.p
-                                                        ? FN(from_block)(a->p->x, b / BLOCK_N)
-                                                        : FN(logits_block)(t, block, b, n, a->p->row.offset);
+        const FN(view) block = {buffer, VL, 0};
+        const FN(view) x = a->p->x.p ? FN(from_block)(a->p->x, b / BLOCK_N)
+                                     : FN(logits_block)(t, block, b, n, a->p->row.offset);
         const FN(view) to = FN(open_out_block)(t, out, b, buffer);
         FN(log_softmax_some)(LAYOUT_ACROSS, t, a->p, x, to, n);
         FN(close_block)(t, out, b, n, to);

@@ -71,9 +71,10 @@ SG_INLINE int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
     return i;
 }
 SG_INLINE FN(largest) FN(largest_of_rows)(int mode, int rows, FN(view) x, ptrdiff_t n) {
-    FN(largest) m[VL] = {
-        {vset1(-REAL_INF), vset1(-REAL_INF)}}; /* there is a first one, which gcc does not know */
-    for (int r = 0; r < rows; r++) m[r] = FN(largest_in_lanes)(2, mode, FN(row_of)(x, r), n);
+    FN(largest) m[VL];
+    int r = 0;
+    do m[r] = FN(largest_in_lanes)(2, mode, FN(row_of)(x, r), n);
+    while (++r < rows); /* a loop that gcc knows to begin */
     rows = FN(largest_step)(1, mode, m, rows);
     rows = FN(largest_step)(2, mode, m, rows);
     rows = FN(largest_step)(4, mode, m, rows);
@@ -156,7 +157,7 @@ SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view
 SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
                            ptrdiff_t n, const FN(plan) *p) {
     if (layout != LAYOUT_ACROSS || t->rows == 1) return FN(sum_terms)(layout, keep, mode, x, e, n, p);
-    /* rows that go together have one group of terms; their sums are closed in a loop of its own, in which rows overlap */
+    /* rows that go together have one group of terms; their sums are closed together, or in a loop of its own, in which rows overlap */
     const ptrdiff_t vectors = FN(vectors)(layout, n);
     const int narrow = n <= SHORT_N;
     const FN(lanes) low = FN(lanes_of)(p->limits.low), magic = FN(lanes_of)(p->limits.magic),

@@ -57,10 +57,6 @@ typedef struct { SG_ALIGN64 double hi[VL], lo[VL]; } FN(wide_lanes);
 
 /* Row r's lane from a vector with the value in every lane; row 0 comes first and fills the others. (Whole vectors that
  * overlap would do, but most of them cross a line of the cache: softmax of (1000, 64) took 40.1 us, 36.0 since.) */
-SG_INLINE void FN(set_lane)(FN(lanes) *to, int r, vreal a) {
-    if (r == 0) vstore(to->lane, a);
-    else memcpy(to->lane + r, &a, sizeof(real));
-}
 SG_INLINE void FN(set_wide_lane)(FN(wide_lanes) *to, int r, wide a) {
     if (r == 0) FN(wide_store)(a, to->hi, to->lo);
     else FN(wide_store_first)(a, to->hi + r, to->lo + r);

@@ -12,9 +12,9 @@
 
 /* What a maximum fixes for the terms beside it. */
 typedef struct {
-    vreal low;  /* arguments are raised to it; there n - M is -BIAS and the scale exactly 0 */
-    vreal
-        magic; /* REAL_MAGIC + BIAS - M: adding it to a number rounds that to an integer n, and leaves n - M + BIAS in the last bits */
+    vreal low; /* arguments are raised to it; there n - M is -BIAS and the scale exactly 0 */
+    /* REAL_MAGIC + BIAS - M: added to a number it rounds that to n, and leaves n - M + BIAS in the last bits */
+    vreal magic;
     vreal M; /* rint(max log2(e)) - HEADROOM */
 } FN(limits);
 
