@@ -156,5 +156,6 @@ def test_interrupts_anywhere(rounding):
     waits forever for its lock where an interrupt came while it had it."""
     with float_mode(rounding):
         pass  # skips where it is not known
-    code = f"import test_signals; test_signals.interrupt_anywhere({rounding!r})"
-    assert run_python(code, PYTHONPATH=str(Path(__file__).parent)) == (0, "", "")
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.append({here!r}); import test_signals; test_signals.interrupt_anywhere({rounding!r})"
+    assert run_python(code) == (0, "", "")

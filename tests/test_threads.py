@@ -87,7 +87,8 @@ assert other.is_alive()
 other.join()
 print(sg.get_num_threads())
 """
-    assert run_python(code, LD_PRELOAD=library) == (0, "7", "")
+    before = os.environ.get("LD_PRELOAD", "")  # a sanitizer's runtime, which must be first
+    assert run_python(code, LD_PRELOAD=f"{before} {library}") == (0, "7", "")
 
 
 THREADS_USED = """

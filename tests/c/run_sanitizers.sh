@@ -31,10 +31,12 @@ else
     compiler="gcc $flags -fopenmp ${calls:+--param asan-instrumentation-with-call-threshold=0}"
     runtime=$(gcc -print-file-name=libasan.so)
 fi
-export ASAN_OPTIONS=detect_leaks=0 LD_LIBRARY_PATH="${runtime%/*}"
+# memory that there is not is an error to test, no reason to stop
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 LD_LIBRARY_PATH="${runtime%/*}"
 
 includes=$("$python" -c "import sysconfig; print('-I' + sysconfig.get_path('include'))")
-"$python" -m cython -3 -I src src/softgrad/_core.pyx -o "$work/_core.c"
+"$python" -c "from setuptools import build_meta; build_meta.prepare_metadata_for_build_wheel('$work')" >"$work/log" 2>&1 ||
+    { cat "$work/log"; exit 1; }
 sh tests/c/build.sh "$compiler" "$work/csrc"
 for driver in golden_bits guard_pages; do
     $compiler -std=c11 -Icsrc tests/c/$driver.c "$work"/csrc/*.o -o "$work/$driver" -lm
@@ -44,7 +46,7 @@ done
 
 cp -r src/softgrad "$work/softgrad"
 rm -f "$work"/softgrad/_core*.so
-$compiler -std=c11 -ffp-contract=off -fno-math-errno -Icsrc "$includes" -shared "$work/_core.c" "$work"/csrc/*.o \
+$compiler -std=c11 -ffp-contract=off -fno-math-errno -Icsrc "$includes" -shared build/cython/src/softgrad/_core.c "$work"/csrc/*.o \
     -o "$work/softgrad/_core$("$python" -c "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))")" -lm
 export LD_PRELOAD="$runtime" PYTHONPATH="$work:tests" PYTHONMALLOC=malloc
 "$python" -c "import softgrad; assert softgrad.__file__.startswith('$work'), softgrad.__file__"
