@@ -21,6 +21,9 @@
 #undef REAL_UP_EXPONENT
 #undef REAL_FACTOR
 #undef REAL_FACTOR_EXPONENT
+#undef EXP_STEPS
+#undef EXP_PER_C_HI
+#undef EXP_PER_C_LO
 #undef EXP_LOG2E
 #undef EXP_LN2_HI
 #undef EXP_LN2_LO

@@ -23,6 +23,9 @@
 #define REAL_UP_EXPONENT 24
 #define REAL_FACTOR 0x1p90F /* factors stay between its inverse and it */
 #define REAL_FACTOR_EXPONENT 90
+#define EXP_STEPS SG_F32_EXP_STEPS /* S of exp.h */
+#define EXP_PER_C_HI SG_F32_EXP_PER_C_HI
+#define EXP_PER_C_LO SG_F32_EXP_PER_C_LO
 #define EXP_LOG2E SG_F32_LOG2E
 #define EXP_LN2_HI SG_F32_LN2_HI
 #define EXP_LN2_LO SG_F32_LN2_LO

@@ -1,8 +1,8 @@
 /* logsumexp_b.h - log sum_i b_i exp(x_i), with signs. Row by row, for any strides. Included once per dtype, no
  * include guard.
  *
- * b_i = m_i 2^k_i, so that b_i exp(x_i) = m_i (1 + frac_i) 2^(n_i + k_i): integers again, M is the largest of
- * n_i + k_i over b_i != 0. The result is (M + j) ln2 + log(1 + f) for a sum 2^(M + j) (1 + f). Terms of b_i = 0 are
+ * b_i = m_i 2^k_i, so that b_i exp(x_i) is m_i exp(x_i + k_i ln2): integers again, M is the largest of rint(x_i log2(e)) + k_i
+ * over b_i != 0. The result is (M + j) ln2 + log(1 + f) for a sum 2^(M + j) (1 + f). Terms of b_i = 0 are
  * dropped, whatever x_i is. */
 
 /* b = m 2^k, |m| near 1, for finite b != 0. */
@@ -54,12 +54,12 @@ SG_NOINLINE void FN(logsumexp_b_row)(const FN(tile) *t) {
         FN(limits) limits = {.M = vsub(M, k)};
         vreal E = vsub(vset1(REAL_BIAS), limits.M);
         limits.low = vmul(vsub(zero, E), vset1(EXP_LN2_HI));
-        limits.magic = vadd(magic, E);
+        limits.magic = FN(exp_magic)(E);
         FN(exp_terms)(a, limits, &scale, &frac);
         m = vselect(veq(scale, zero), zero, m);
         sum[l % 2] = FN(wide_fma)(FN(wide_fma)(sum[l % 2], scale, m), vmul(scale, frac), m);
     });
-    wide s = FN(fold_chains)(LAYOUT_ACROSS, sum);
+    wide s = FN(without_c)(FN(fold_chains)(LAYOUT_ACROSS, sum));
     vreal j = vexponent(FN(wide_round)(s));
     wide f = FN(wide_sub)(FN(wide_ldexp)(s, vsub(zero, j)), FN(wide_set1)(1, 0));
     wide w = FN(wide_mul)(f, FN(wide_inverse)(FN(wide_add)(FN(wide_set1)(2, 0), f)));

@@ -250,7 +250,7 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
         wide *s = &sum[FN(chain)(layout, l)];
         *s = FN(wide_add_real)(*s, FN(read)(layout, full, g, v, t->n, 0));
     });
-    FN(factor) f = FN(factor_of)(FN(fold_chains)(layout, sum), limits.M);
+    FN(factor) f = FN(factor_of)(FN(without_c)(FN(fold_chains)(layout, sum)), limits.M);
     SG_EACH(layout, t->n, 4, {
         vreal a = FN(read)(layout, full, g, v, t->n, 0), scale, frac;
         FN(exp_terms)(FN(read)(layout, full, y, v, t->n, 0), limits, &scale, &frac);
@@ -280,7 +280,7 @@ SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
         a = vselect(veq(scale, vset1(0)), vset1(0), a);
         *s = FN(wide_fma)(FN(wide_fma)(*s, scale, a), vmul(scale, frac), a);
     });
-    wide dot = FN(wide_lower)(FN(fold_chains)(layout, sum), limits.M);
+    wide dot = FN(wide_lower)(FN(without_c)(FN(fold_chains)(layout, sum)), limits.M);
     vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
     SG_EACH(layout, t->n, 4, {
         vreal d = vsub(vsub(FN(read)(layout, full, g, v, t->n, 0), high), low);

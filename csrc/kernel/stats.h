@@ -16,10 +16,6 @@ typedef struct {
     wide distance, weight; /* of a tile with `weigh`: sum a_k (max - x_k), sum a_k */
 } FN(stats);
 
-/* The largest value of each row and the next one, which is the same in case of a tie. NaN is passed over, -inf if there
- * is nothing else. */
-typedef struct { vreal max, second; } FN(largest);
-
 SG_INLINE FN(largest) FN(larger)(int mode, FN(largest) a, FN(largest) b) {
     if (mode == SG_WITHOUT_MAX) a.second = vmax(vmax(a.second, b.second), vmin(a.max, b.max));
     a.max = vmax(a.max, b.max);
@@ -50,12 +46,14 @@ SG_INLINE FN(largest) FN(largest_in_lanes)(int chains, int mode, FN(view) x, ptr
     return chains == 2 ? m[0] : FN(larger)(mode, m[0], FN(larger)(mode, m[2], m[3]));
 }
 /* Of one row, in every lane. */
-SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
-    FN(largest) m = FN(largest_in_lanes)(4, mode, x, n);
+SG_INLINE FN(largest) FN(largest_of_lanes)(int mode, FN(largest) m) {
     if (VL == 16) m = FN(larger_lane)(mode, m, 8); /* a loop would not be unrolled, and k no literal */
     m = FN(larger_lane)(mode, m, 4);
     m = FN(larger_lane)(mode, m, 2);
     return FN(larger_lane)(mode, m, 1);
+}
+SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
+    return FN(largest_of_lanes)(mode, FN(largest_in_lanes)(4, mode, x, n));
 }
 /* Of several rows, each in its lane (fold.h). */
 SG_INLINE int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
@@ -70,10 +68,10 @@ SG_INLINE int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
     }
     return i;
 }
-SG_INLINE FN(largest) FN(largest_of_rows)(int mode, int rows, FN(view) x, ptrdiff_t n) {
+SG_INLINE FN(largest) FN(largest_of_rows)(int mode, const FN(tile) *t, int looked, FN(view) x, ptrdiff_t n) {
     FN(largest) m[VL];
-    int r = 0;
-    do m[r] = FN(largest_in_lanes)(2, mode, FN(row_of)(x, r), n);
+    int r = 0, rows = t->rows;
+    do m[r] = looked ? t->looked->rows[r] : FN(largest_in_lanes)(2, mode, FN(row_of)(x, r), n);
     while (++r < rows); /* a loop that gcc knows to begin */
     rows = FN(largest_step)(1, mode, m, rows);
     rows = FN(largest_step)(2, mode, m, rows);
@@ -83,8 +81,10 @@ SG_INLINE FN(largest) FN(largest_of_rows)(int mode, int rows, FN(view) x, ptrdif
 }
 SG_INLINE FN(largest) FN(largest_of)(int layout, int mode, const FN(tile) *t, FN(view) x, ptrdiff_t n) {
     if (layout != LAYOUT_ACROSS) return FN(largest_lanes)(mode, x, n);
-    if (t->rows == 1) return FN(largest_across)(mode, x, n);
-    return FN(largest_of_rows)(mode, t->rows, x, n);
+    const int looked = SG_LOOKS_AHEAD && t->looked->p == x.p;
+    if (t->rows > 1) return FN(largest_of_rows)(mode, t, looked, x, n);
+    if (looked) return FN(largest_of_lanes)(mode, t->looked->rows[0]);
+    return FN(largest_across)(mode, x, n);
 }
 /* The maximum alone, of a tile with one row across. */
 SG_NOINLINE vreal FN(max_across)(FN(view) x, ptrdiff_t n) {
@@ -99,6 +99,7 @@ typedef struct {
     FN(limits) limits;
     vreal second, anchor;
     ptrdiff_t ahead; /* where the logits that come next lie beside these: another tile's, another block's */
+    real *next;      /* logits to look at on the way; these if there are no others */
 } FN(plan);
 
 /* Without the maximum a term is passed over where it is the one maximum, if terms are kept; else the maximum counts as if it were
@@ -106,14 +107,26 @@ typedef struct {
  * of few classes. */
 SG_INLINE int FN(passes_over)(int layout, int keep) { return keep || layout == LAYOUT_SHORT; }
 
-/* The terms of u vectors, a literal: e = scale (1 + frac), rounded, to memory if they are wanted; and to the sum. */
+/* Terms are written this many vectors after their lines of the cache are asked for. Zen 4, us: what is not in the caches takes (300, 4096)
+ * 590 for 700; what is, nothing. 32 and 128 are as good. */
+enum { FN(write_ahead) = 64 };
+
+/* The terms of u vectors, a literal: e = scale (1 + frac), rounded, to memory if they are wanted; and to the sum. The logits
+ * that p->next has beside these are looked at: loads and maxima find room beside the long chain of an exponential, and leave most of the
+ * CPU idle alone. Zen 4, us: softmax (300, 1000) 106 -> 97, with the gradient 125 -> 112, float64 248 -> 233, (300, 4096) 395 -> 362. AVX2
+ * has too few registers for it: 1 to 10 % slower. */
 SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN(view) x, FN(view) e,
-                             ptrdiff_t v, ptrdiff_t n, const FN(plan) *p, FN(sum) *total) {
+                             ptrdiff_t v, ptrdiff_t n, const FN(plan) *p, FN(sum) *total, FN(largest) *next) {
     vreal scale[SG_SIDE_BY_SIDE], frac[SG_SIDE_BY_SIDE], term[SG_SIDE_BY_SIDE], a[SG_SIDE_BY_SIDE];
     vmask others[SG_SIDE_BY_SIDE];
     SG_UNROLL(j, u) a[j] = FN(read)(layout, full, x, v + j, n, -REAL_INF);
+    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
+        const FN(view) beside = {p->next, VL, 0};
+        SG_UNROLL(j, u) FN(look)(mode, next, FN(read)(layout, full, beside, v + j, n, -REAL_INF));
+    }
     if (layout != LAYOUT_SHORT) SG_UNROLL(j, u) SG_PREFETCH(x.p + (v + j) * x.step + p->ahead);
-    if (layout != LAYOUT_SHORT && !keep) SG_UNROLL(j, u) SG_PREFETCH_WRITE(e.p + (v + j) * e.step);
+    if (layout != LAYOUT_SHORT)
+        SG_UNROLL(j, u) SG_PREFETCH_WRITE(e.p + (v + j + (keep ? FN(write_ahead) : 0)) * e.step);
     const int pass_over = mode == SG_WITHOUT_MAX && FN(passes_over)(layout, keep);
     if (pass_over) SG_UNROLL(j, u) others[j] = vnlt(p->second, a[j]);
     else if (mode == SG_WITHOUT_MAX) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
@@ -132,31 +145,34 @@ SG_INLINE FN(sum) FN(empty_sum)(int mode, const FN(plan) *p, ptrdiff_t count) {
 }
 /* The terms of vectors [v, end), at most SUM_GROUP of them, added to a sum without. */
 SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
-                                ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s) {
+                                ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
     const int u = SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
-    for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, x, e, v, n, p, &s);
-    for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, x, e, v, n, p, &s);
-    if (layout == LAYOUT_ACROSS && v < end) FN(add_terms)(1, layout, 0, keep, mode, x, e, v, n, p, &s);
+    for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, x, e, v, n, p, &s, next);
+    for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, x, e, v, n, p, &s, next);
+    if (layout == LAYOUT_ACROSS && v < end) FN(add_terms)(1, layout, 0, keep, mode, x, e, v, n, p, &s, next);
     return s;
 }
 
 /* A block of n <= BLOCK_N classes: the sum of its terms. */
 SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n,
-                             const FN(plan) *p) {
+                             const FN(plan) *p, FN(largest) *next) {
     const ptrdiff_t vectors = FN(vectors)(layout, n);
+    FN(largest) largest = {vset1(-REAL_INF), vset1(-REAL_INF)};
     wide total = FN(zero)();
     for (ptrdiff_t v = 0; v < vectors; v += SUM_GROUP) {
         const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
         const FN(sum) empty = FN(empty_sum)(mode, p, end - v),
-                      s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p, empty);
+                      s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p, empty, &largest);
         total = FN(sum_join)(total, FN(sum_total)(&s, (int)(end - v)));
     }
+    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) *next = largest;
     return FN(sum_close)(layout == LAYOUT_ACROSS, total);
 }
 SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
                            ptrdiff_t n, const FN(plan) *p) {
-    if (layout != LAYOUT_ACROSS || t->rows == 1) return FN(sum_terms)(layout, keep, mode, x, e, n, p);
+    FN(largest) *const next = t->looked->rows;
+    if (layout != LAYOUT_ACROSS || t->rows == 1) return FN(sum_terms)(layout, keep, mode, x, e, n, p, next);
     /* rows that go together have one group of terms; their sums are closed together, or in a loop of its own, in which rows overlap */
     const ptrdiff_t vectors = FN(vectors)(layout, n);
     const int narrow = n <= SHORT_N;
@@ -168,13 +184,17 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
     FN(row_sums) few;
     int r = 0;
     do {
+        real *own = x.p + r * x.row, *below = r < t->after ? p->next + r * x.row : own;
+        FN(largest) largest = {vset1(-REAL_INF), vset1(-REAL_INF)};
         const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &magic, r), p->limits.M},
                               FN(spread)(layout, &second, r),
                               p->anchor,
-                              p->ahead};
+                              p->ahead,
+                              below};
         const FN(sum) start = mode == SG_WITH_ALL ? empty : FN(spread_sum)(&begun, r),
                       s = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n,
-                                        &one, start);
+                                        &one, start, &largest);
+        if (SG_LOOKS_AHEAD) next[r] = largest;
         if (narrow) FN(set_sum)(&few, r, &s);
         else sums[r] = s;
     } while (++r < t->rows);
@@ -266,22 +286,39 @@ SG_NOINLINE vreal FN(max_by_block)(const FN(tile) *t, FN(view) buffer) {
     return max;
 }
 
-/* Replace x by its view of the logits used, in `to`. */
-SG_NOINLINE void FN(use_shifted)(int layout, FN(view) *x, FN(view) to, ptrdiff_t n, vreal max,
-                                 FN(stats) *row) {
+/* Replace x by its view of the logits used, in `to`, which may be x: what was looked at is no more. */
+SG_NOINLINE void FN(use_shifted)(int layout, const FN(tile) *t, FN(view) *x, FN(view) to, ptrdiff_t n,
+                                 vreal max, FN(stats) *row) {
     FN(shift_far)(layout, *x, to, n, max);
+    t->looked->p = NULL;
     row->offset = vselect(FN(is_far)(max), max, vset1(0));
     *x = to;
 }
 
-/* The statistics of the block of classes [begin, begin + n), and its terms to e. */
+/* How far the logits of the next tile across are from this one's. */
+SG_INLINE ptrdiff_t FN(to_next_tile)(const FN(tile) *t) {
+    return t->rows * FN(stand)(LAYOUT_ACROSS, t, &t->call->x).row;
+}
+/* The logits of the next block, as many as those of this one from `begin` on, or NULL: of the rows that come next, or of the same
+ * row. They must stand one as the other, not in a buffer; a division may have been in place. */
+SG_INLINE real *FN(next_block)(const FN(tile) *t, FN(view) x, ptrdiff_t begin) {
+    const sg_array *a = &t->call->x;
+    if (!SG_LOOKS_AHEAD || t->call->temperature != 1 || !FN(is_direct)(LAYOUT_ACROSS, t, a)) return NULL;
+    if (x.p != FN(row_start)(t, a, 0) + begin) return NULL;
+    if (t->n <= BLOCK_N) return t->after > 0 ? x.p + FN(to_next_tile)(t) : NULL;
+    return begin + 2 * BLOCK_N <= t->n ? x.p + BLOCK_N : NULL;
+}
+
+/* The statistics of the block of classes [begin, begin + n), and its terms to e; `next` is next_block() or NULL. */
 SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
-                               ptrdiff_t begin, ptrdiff_t n, FN(largest) m, FN(stats) *block) {
+                               ptrdiff_t begin, ptrdiff_t n, FN(largest) m, real *next, FN(stats) *block) {
     if (mode == SG_WITHOUT_MAX && t->weigh) t->weigh(t, x, begin, n, m.max, &block->distance, &block->weight);
     FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM),
                   layout != LAYOUT_ACROSS ? VL
-                  : t->n <= BLOCK_N       ? 2 * t->rows * x.row
-                                          : BLOCK_N};
+                  : t->n <= BLOCK_N       ? 2 * FN(to_next_tile)(t)
+                                          : (1 + SG_LOOKS_AHEAD) * BLOCK_N,
+                  next ? next : x.p};
+    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) t->looked->p = next;
     if (mode == SG_WITHOUT_MAX) p.anchor = FN(anchor_of)(m.second, p.limits);
     block->max = m.max;
     block->M = p.limits.M;
@@ -315,17 +352,21 @@ SG_INLINE FN(view) FN(from_block)(FN(view) a, ptrdiff_t b) {
 SG_INLINE void FN(team_task)(int keep, int mode, FN(team_row) *a, int i) {
     const ptrdiff_t begin = i * a->share, end = begin + a->share < a->count ? begin + a->share : a->count;
     SG_ALIGN64 real buffer[BLOCK_N];
+    FN(looked_at) looked = {.p = NULL};
+    FN(tile) own = *a->t;
+    own.looked = &looked;
+    const FN(tile) *t = &own;
     a->is_far[i] = vlt(vset1(1), vset1(0));
     for (ptrdiff_t b = begin; b < end; b++) {
-        const ptrdiff_t m = FN(block_size)(a->t->n, b * BLOCK_N);
-        const FN(view) x = a->x.p
-                               ? FN(from_block)(a->x, b)
-                               : FN(logits_block)(a->t, (FN(view)){buffer, VL, 0}, b * BLOCK_N, m, vset1(0)),
+        const ptrdiff_t m = FN(block_size)(t->n, b * BLOCK_N);
+        const FN(view) x = a->x.p ? FN(from_block)(a->x, b)
+                                  : FN(logits_block)(t, (FN(view)){buffer, VL, 0}, b * BLOCK_N, m, vset1(0)),
                        e = keep ? FN(from_block)(a->e, b) : a->e;
-        const FN(largest) most = FN(largest_of)(LAYOUT_ACROSS, mode, a->t, x, m);
+        const FN(largest) most = FN(largest_of)(LAYOUT_ACROSS, mode, t, x, m);
         a->is_far[i] = mor(a->is_far[i], vlt(vset1(REAL_FAR), most.max));
         if (many(a->is_far[i])) return;
-        FN(block_stats)(LAYOUT_ACROSS, keep, mode, a->t, x, e, b * BLOCK_N, m, most, &a->blocks[b]);
+        real *next = b + 1 < end ? FN(next_block)(t, x, b * BLOCK_N) : NULL; /* or another task's */
+        FN(block_stats)(LAYOUT_ACROSS, keep, mode, t, x, e, b * BLOCK_N, m, most, next, &a->blocks[b]);
         if (keep) a->Ms[b] = a->blocks[b].M;
     }
 }
@@ -367,7 +408,7 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
         vreal max = FN(max_of)(layout, *x, n);
         if (SG_UNLIKELY(many(FN(is_far)(max)))) {
             if (fixed) return 0;
-            FN(use_shifted)(layout, x, far_to, n, max, row);
+            FN(use_shifted)(layout, t, x, far_to, n, max, row);
         }
     }
     if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t) && FN(team_stats)(t, *x, e, Ms, task, row)) return 1;
@@ -385,11 +426,12 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
         if (SG_UNLIKELY(many(far))) {
             if (fixed) return 0;
             if (by_block) row->offset = FN(max_by_block)(t, far_to);
-            else FN(use_shifted)(layout, x, far_to, n, FN(max_of)(layout, *x, n), row);
+            else FN(use_shifted)(layout, t, x, far_to, n, FN(max_of)(layout, *x, n), row);
             b = -BLOCK_N;
             continue;
         }
-        FN(block_stats)(layout, keep, mode, t, xb, eb, b, m, most, &block);
+        real *next = layout == LAYOUT_ACROSS ? FN(next_block)(t, xb, b) : NULL;
+        FN(block_stats)(layout, keep, mode, t, xb, eb, b, m, most, next, &block);
         if (keep && n > BLOCK_N) Ms[b / BLOCK_N] = block.M;
         if (b == 0) {
             row->max = block.max;

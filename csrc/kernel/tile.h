@@ -9,6 +9,14 @@ typedef struct {
 
 typedef struct FN(tile_) FN(tile);
 
+/* The largest value and the next one, which is the same in case of a tie. NaN is passed over, -inf if there is nothing else. */
+typedef struct { vreal max, second; } FN(largest);
+/* Those of the logits from p on, row by row, each of its lanes apart. */
+typedef struct {
+    const real *p;
+    FN(largest) rows[VL];
+} FN(looked_at);
+
 /* What a kernel sums up of its targets beside the sum of the exponentials (stats.h): of classes [begin, begin + n), whose logits
  * are x and their largest one `max`. */
 typedef void FN(weigher)(const FN(tile) *t, FN(view) x, ptrdiff_t begin, ptrdiff_t n, vreal max,
@@ -25,6 +33,8 @@ struct FN(tile_) {
     wide unit;     /* what gradients are multiplied by: 1 / (temperature norm) */
     FN(weigher) *weigh; /* or NULL; with `weights`, which are its own */
     const void *weights;
+    ptrdiff_t after;       /* across: the rows that come next in the walk, as far apart as these */
+    FN(looked_at) *looked; /* the walk's memory, see stats.h */
 };
 
 /* A kernel on `count` tiles of one layout, several in LAYOUT_SHORT only; 0: not in this layout, and nothing is written:
@@ -375,6 +385,7 @@ SG_NOINLINE void FN(row_by_row)(FN(tile) t, FN(tile_kernel) *across) {
     const ptrdiff_t end = t.row + t.rows;
     t.layout = LAYOUT_ACROSS;
     t.rows = 1;
+    t.after = 0;
     for (ptrdiff_t row = t.row; row < end; row++) {
         FN(set_row)(&t, row);
         across(&t, 1);
@@ -394,7 +405,8 @@ SG_INLINE wide FN(unit_of)(const sg_call *c) {
 static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch, int kind,
                           FN(tile_kernel) *across, FN(tile_kernel) *lanes) {
     FN(tile) tiles[SG_BATCH];
-    FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .unit = FN(unit_of)(c)};
+    FN(looked_at) looked = {.p = NULL};
+    FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .unit = FN(unit_of)(c), .looked = &looked};
     /* those of targets would keep a whole row in the buffer: loss + gradient of probabilities, (48, 151936), 10 % slower */
     t.stream = SG_STREAMS && kind != SG_FIXED_ORDER && !(kind == SG_TARGETS && c->n > BLOCK_N) && c->stream &&
                c->out.axis == 1;
@@ -436,6 +448,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
             const ptrdiff_t most = most_across < 1 ? 1 : even < most_across ? even : most_across;
             t.layout = LAYOUT_ACROSS;
             t.rows = most < VL ? (int)most : VL;
+            t.after = even - t.rows;
             done = across(&t, 1);
         }
         if (SG_UNLIKELY(!done)) FN(row_by_row)(t, across);

@@ -1,18 +1,22 @@
-/* polynomials.h - q of exp.h and P of log.h, by Horner's rule: no other scheme needs fewer operations, and
- * with a few vectors side by side (see exp.h) the latency of the chain is hidden. Included once. */
+/* polynomials.h - what exp.h and log.h do in each type's own way: the scale and q of the one, P of the other, by Horner's rule:
+ * no other scheme needs fewer operations, and with a few vectors side by side (see exp.h) the latency of the chain is hidden.
+ * Included once. */
 #ifndef SG_POLYNOMIALS_H
 #define SG_POLYNOMIALS_H
 
+/* t ends in n + S (BIAS - M): those bits, shifted, are 2^(n div S - M) (1 + k/S), k = n mod S, which the table makes C 2^(n/S - M).
+ * S is as large as one instruction of AVX2 looks up. */
+static const float exp_table_f32[SG_F32_EXP_STEPS] = SG_F32_EXP_TABLE;
+static const double exp_table_f64[SG_F64_EXP_STEPS] = SG_F64_EXP_TABLE;
+SG_INLINE vf32 exp_scale_f32(vf32 t) { return vf32_scale(t, exp_table_f32); }
+SG_INLINE vf64 exp_scale_f64(vf64 t) { return vf64_scale(t, exp_table_f64); }
+
 SG_INLINE void exp_q_f32(int u, const vf32 r[], vf32 q[]) {
-    SG_UNROLL(j, u) q[j] = vf32_fma(vf32_set1(SG_F32_EXP_Q4), r[j], vf32_set1(SG_F32_EXP_Q3));
-    SG_UNROLL(j, u) q[j] = vf32_fma(q[j], r[j], vf32_set1(SG_F32_EXP_Q2));
-    SG_UNROLL(j, u) q[j] = vf32_fma(q[j], r[j], vf32_set1(SG_F32_EXP_Q1));
+    SG_UNROLL(j, u) q[j] = vf32_fma(vf32_set1(SG_F32_EXP_Q2), r[j], vf32_set1(SG_F32_EXP_Q1));
     SG_UNROLL(j, u) q[j] = vf32_fma(q[j], r[j], vf32_set1(SG_F32_EXP_Q0));
 }
 SG_INLINE void exp_q_f64(int u, const vf64 r[], vf64 q[]) {
-    SG_UNROLL(j, u) q[j] = vf64_fma(vf64_set1(SG_F64_EXP_Q9), r[j], vf64_set1(SG_F64_EXP_Q8));
-    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q7));
-    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q6));
+    SG_UNROLL(j, u) q[j] = vf64_fma(vf64_set1(SG_F64_EXP_Q7), r[j], vf64_set1(SG_F64_EXP_Q6));
     SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q5));
     SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q4));
     SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q3));

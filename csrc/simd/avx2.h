@@ -7,6 +7,7 @@
 enum { SG_SIDE_BY_SIDE = 2 };
 /* (10000, 1000) softmax on Zen 3, caches cold: 7600 us past them, 6600 as ever. */
 enum { SG_STREAMS = 0 };
+enum { SG_LOOKS_AHEAD = 0 };
 
 typedef struct { __m256 lo, hi; } vf32;
 typedef struct { __m256d lo, hi; } vf64;
@@ -185,6 +186,17 @@ SG_INLINE __m256 h32_shift(__m256 a) {
 SG_INLINE __m256d h64_shift(__m256d a) {
     return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(a), 52));
 }
+SG_INLINE __m256 h32_scale(__m256 a, const float table[8]) {
+    const __m256i b = _mm256_castps_si256(a);
+    const __m256 entry = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), b);
+    return _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(b, 20)), entry);
+}
+SG_INLINE __m256d h64_scale(__m256d a, const double table[2]) { /* vpermilpd takes bit 1 */
+    const __m256i b = _mm256_castpd_si256(a);
+    const __m256d both = _mm256_broadcast_pd((const __m128d *)(const void *)table);
+    const __m256d entry = _mm256_permutevar_pd(both, _mm256_slli_epi64(b, 1));
+    return _mm256_mul_pd(_mm256_castsi256_pd(_mm256_slli_epi64(b, 51)), entry);
+}
 SG_INLINE __m256 h32_addbits(__m256 a, __m256 b) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
 }
@@ -205,6 +217,12 @@ SG_INLINE __m256d h64_exponent(__m256d a) {
 }
 SG_INLINE vf32 vf32_shift(vf32 a) { return SG_BOTH1(vf32, h32_shift, a); }
 SG_INLINE vf64 vf64_shift(vf64 a) { return SG_BOTH1(vf64, h64_shift, a); }
+SG_INLINE vf32 vf32_scale(vf32 a, const float table[8]) {
+    return (vf32){h32_scale(a.lo, table), h32_scale(a.hi, table)};
+}
+SG_INLINE vf64 vf64_scale(vf64 a, const double table[2]) {
+    return (vf64){h64_scale(a.lo, table), h64_scale(a.hi, table)};
+}
 SG_INLINE vf32 vf32_addbits(vf32 a, vf32 b) { return SG_BOTH2(vf32, h32_addbits, a, b); }
 SG_INLINE vf64 vf64_addbits(vf64 a, vf64 b) { return SG_BOTH2(vf64, h64_addbits, a, b); }
 SG_INLINE vf32 vf32_exponent(vf32 a) { return SG_BOTH1(vf32, h32_exponent, a); }

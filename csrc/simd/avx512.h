@@ -6,6 +6,7 @@
 /* Vectors that exponentials are computed for side by side: 32 registers of one vector. */
 enum { SG_SIDE_BY_SIDE = 4 };
 enum { SG_STREAMS = 1 };
+enum { SG_LOOKS_AHEAD = 1 };
 
 typedef __m512 vf32;
 typedef __m512d vf64;
@@ -118,6 +119,17 @@ SG_INLINE vf32 vf32_shift(vf32 a) {
 }
 SG_INLINE vf64 vf64_shift(vf64 a) {
     return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(a), 52));
+}
+SG_INLINE vf32 vf32_scale(vf32 a, const float table[8]) {
+    const __m512i b = _mm512_castps_si512(a);
+    const __m512 entry = _mm512_permutexvar_ps(b, _mm512_broadcast_f32x8(_mm256_loadu_ps(table)));
+    return _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(b, 20)), entry);
+}
+SG_INLINE vf64 vf64_scale(vf64 a, const double table[2]) { /* vpermilpd takes bit 1 */
+    const __m512i b = _mm512_castpd_si512(a);
+    const __m512d entry =
+        _mm512_permutevar_pd(_mm512_broadcast_f64x2(_mm_loadu_pd(table)), _mm512_slli_epi64(b, 1));
+    return _mm512_mul_pd(_mm512_castsi512_pd(_mm512_slli_epi64(b, 51)), entry);
 }
 SG_INLINE vf32 vf32_addbits(vf32 a, vf32 b) {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));

@@ -7,6 +7,7 @@
 enum { SG_SIDE_BY_SIDE = 2 };
 /* Not measured. */
 enum { SG_STREAMS = 0 };
+enum { SG_LOOKS_AHEAD = 0 };
 
 typedef struct { float32x4_t a, b, c, d; } vf32;
 typedef struct { float64x2_t a, b, c, d; } vf64;
@@ -208,6 +209,18 @@ SG_INLINE float32x4_t q32_shift(float32x4_t x) {
 SG_INLINE float64x2_t q64_shift(float64x2_t x) {
     return vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(x), 52));
 }
+/* The table is 32 bytes: those of entry k are 4 k, 4 k + 1, ... */
+SG_INLINE float32x4_t q32_scale(float32x4_t x, uint8x16x2_t table) {
+    const uint32x4_t b = vreinterpretq_u32_f32(x), k = vandq_u32(b, vdupq_n_u32(7));
+    const uint32x4_t bytes = vmlaq_n_u32(vdupq_n_u32(0x03020100), k, 0x04040404);
+    const float32x4_t entry = vreinterpretq_f32_u8(vqtbl2q_u8(table, vreinterpretq_u8_u32(bytes)));
+    return vmulq_f32(vreinterpretq_f32_u32(vshlq_n_u32(b, 20)), entry);
+}
+SG_INLINE float64x2_t q64_scale(float64x2_t x, const double table[2]) {
+    const uint64x2_t b = vreinterpretq_u64_f64(x), odd = vtstq_u64(b, vdupq_n_u64(1));
+    const float64x2_t entry = vbslq_f64(odd, vdupq_n_f64(table[1]), vdupq_n_f64(table[0]));
+    return vmulq_f64(vreinterpretq_f64_u64(vshlq_n_u64(b, 51)), entry);
+}
 SG_INLINE float32x4_t q32_addbits(float32x4_t x, float32x4_t y) {
     return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(x), vreinterpretq_u32_f32(y)));
 }
@@ -226,6 +239,14 @@ SG_INLINE float32x4_t q32_xor2(float32x4_t x) { return vextq_f32(x, x, 2); }
 SG_INLINE float64x2_t q64_xor1(float64x2_t x) { return vextq_f64(x, x, 1); }
 SG_INLINE vf32 vf32_shift(vf32 x) { return SG_EACH1(vf32, q32_shift, x); }
 SG_INLINE vf64 vf64_shift(vf64 x) { return SG_EACH1(vf64, q64_shift, x); }
+SG_INLINE vf32 vf32_scale(vf32 x, const float table[8]) {
+    const uint8x16x2_t t = {
+        {vreinterpretq_u8_f32(vld1q_f32(table)), vreinterpretq_u8_f32(vld1q_f32(table + 4))}};
+    return (vf32){q32_scale(x.a, t), q32_scale(x.b, t), q32_scale(x.c, t), q32_scale(x.d, t)};
+}
+SG_INLINE vf64 vf64_scale(vf64 x, const double table[2]) {
+    return (vf64){q64_scale(x.a, table), q64_scale(x.b, table), q64_scale(x.c, table), q64_scale(x.d, table)};
+}
 SG_INLINE vf32 vf32_addbits(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_addbits, x, y); }
 SG_INLINE vf64 vf64_addbits(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_addbits, x, y); }
 SG_INLINE vf32 vf32_exponent(vf32 x) { return SG_EACH1(vf32, q32_exponent, x); }

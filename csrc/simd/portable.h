@@ -9,6 +9,7 @@
 /* Vectors that exponentials are computed for side by side: the words are calls. */
 enum { SG_SIDE_BY_SIDE = 1 };
 enum { SG_STREAMS = 0 };
+enum { SG_LOOKS_AHEAD = 0 };
 
 typedef float qf32 __attribute__((vector_size(16)));
 typedef int32_t if32 __attribute__((vector_size(16))); /* 0 or -1 in each lane of a mask */
@@ -280,6 +281,22 @@ SG_INLINE vf32 vf32_shift(vf32 a) {
 SG_INLINE vf64 vf64_shift(vf64 a) {
     return (vf64){{(qf64)((uf64)a.q[0] << 52), (qf64)((uf64)a.q[1] << 52), (qf64)((uf64)a.q[2] << 52),
                    (qf64)((uf64)a.q[3] << 52)}};
+}
+SG_INLINE qf32 qf32_scale(qf32 a, const float table[8]) {
+    const uf32 b = (uf32)a, k = b & 7;
+    return (qf32)(b << 20) * (qf32){table[k[0]], table[k[1]], table[k[2]], table[k[3]]};
+}
+SG_INLINE vf32 vf32_scale(vf32 a, const float table[8]) {
+    return (vf32){{qf32_scale(a.q[0], table), qf32_scale(a.q[1], table), qf32_scale(a.q[2], table),
+                   qf32_scale(a.q[3], table)}};
+}
+SG_INLINE qf64 qf64_scale(qf64 a, const double table[2]) {
+    const uf64 b = (uf64)a, k = b & 1;
+    return (qf64)(b << 51) * (qf64){table[k[0]], table[k[1]]};
+}
+SG_INLINE vf64 vf64_scale(vf64 a, const double table[2]) {
+    return (vf64){{qf64_scale(a.q[0], table), qf64_scale(a.q[1], table), qf64_scale(a.q[2], table),
+                   qf64_scale(a.q[3], table)}};
 }
 SG_INLINE vf32 vf32_addbits(vf32 a, vf32 b) {
     return (vf32){{(qf32)((uf32)a.q[0] + (uf32)b.q[0]), (qf32)((uf32)a.q[1] + (uf32)b.q[1]),

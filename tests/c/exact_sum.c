@@ -89,6 +89,7 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define HIGHEST_ANCHOR 64
 #define LOWEST_ANCHOR (-80)
 #define LOWEST_SCALE (-126)
+#define FRAC 0.0452 /* its largest, see math/exp.h */
 #include "exact_sum.c"
 
 #define REAL double
@@ -107,6 +108,7 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define HIGHEST_ANCHOR 512
 #define LOWEST_ANCHOR (-900)
 #define LOWEST_SCALE (-1022)
+#define FRAC 0.1894
 #include "exact_sum.c"
 #ifdef SG_TEST_TARGET
 SG_TARGET_END
@@ -132,10 +134,10 @@ static REAL FN(power_of_two)(int k) { return (REAL)ldexp(1, k); }
 static void FN(make_term)(FN(terms) *t, int i, int kind) {
     const int a = t->anchor;
     int lower_by = below(4) ? below(8) : below(2 * LOWER);
-    REAL frac = (REAL)uniform(-0.2929, 0.4142);
+    REAL frac = (REAL)uniform(-FRAC, FRAC);
     if (kind == EQUAL || kind == LARGEST) lower_by = 0;
-    if (kind == EQUAL) frac = (REAL)0.2345678901234;
-    if (kind == LARGEST) frac = (REAL)0.4199;
+    if (kind == EQUAL) frac = (REAL)0.0345678901234;
+    if (kind == LARGEST) frac = (REAL)FRAC;
     if (kind == DOMINATED) lower_by = i == t->n / 2 ? 0 : LOWER - 8 + below(16);
     if (kind == SMALLEST) lower_by = below(2) ? below(8) : a - LOWEST_SCALE - below(8);
     if (kind == TIES) {
@@ -159,6 +161,9 @@ static void FN(make_term)(FN(terms) *t, int i, int kind) {
     }
     t->scale[i] = below(50) || kind == EQUAL ? FN(power_of_two)(a - lower_by) : 0;
     if (a - lower_by < LOWEST_SCALE) t->scale[i] = 0;
+    /* below 1.42 2^a in all */
+    const double largest = lower_by ? 1.999 : 1.4199 / (1 + FRAC);
+    if (kind != TIES && kind != EQUAL) t->scale[i] *= (REAL)(kind == LARGEST ? largest : uniform(1, largest));
     t->frac[i] = frac;
     t->taken[i] = (REAL)(below(8) != 0);
 }
@@ -173,7 +178,8 @@ static quad FN(rounded_sum)(const FN(terms) *t, const int *order, int n, bool so
         if (some && t->taken[k] == 0) continue;
         const quad term = (quad)t->scale[k] + (quad)t->scale[k] * (quad)t->frac[k];
         const quad upper = nearest_multiple((quad)(REAL)term, upper_unit);
-        const REAL rest = (REAL)((quad)t->scale[k] - upper + (quad)t->scale[k] * (quad)t->frac[k]);
+        const REAL difference = (REAL)((quad)t->scale[k] - upper);
+        const REAL rest = (REAL)((quad)difference + (quad)t->scale[k] * (quad)t->frac[k]);
         sum += upper + nearest_multiple((quad)rest, lower_unit);
         *exact += term;
     }
@@ -336,4 +342,5 @@ static void FN(test_type)(void) {
 #undef HIGHEST_ANCHOR
 #undef LOWEST_ANCHOR
 #undef LOWEST_SCALE
+#undef FRAC
 #endif

@@ -96,6 +96,8 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define N 16
 #define K 4
 #define FRACTION 23
+#define SCALE_SHIFT 20
+#define SCALES 8
 #define MAX_FIELD 254
 #define SQRT_HALF 0x3f3504f3
 #define IS(name) FLT_##name
@@ -112,6 +114,8 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define N 8
 #define K 2
 #define FRACTION 52
+#define SCALE_SHIFT 51
+#define SCALES 2
 #define MAX_FIELD 2046
 #define SQRT_HALF 0x3fe6a09e667f3bcd
 #define IS(name) DBL_##name
@@ -592,6 +596,21 @@ static bool FN(test_shift)(void) {
     }
     return true;
 }
+/* Every entry of the table, the exponents that shifts make, 0 and subnormal numbers among them. */
+static bool FN(test_scale)(void) {
+    const REAL table[8] = {(REAL)1.1, 1 + IS(EPSILON), (REAL)0.7, 2 - IS(EPSILON), (REAL)0.5,
+                           3,         (REAL)0.9,       1};
+    for (int t = 0; t < 20000; t++) {
+        REAL a[N], want[N];
+        for (int l = 0; l < N; l++) {
+            const UINT bits = (UINT)(random_bits() % 5 ? random_bits() : random_bits() % 64);
+            a[l] = FN(from_bits)(bits);
+            want[l] = FN(from_bits)((UINT)(bits << SCALE_SHIFT)) * table[bits % SCALES];
+        }
+        if (!FN(expect)("scale", V(scale)(V(load)(a), table), want, SAME, a, NULL, NULL)) return false;
+    }
+    return true;
+}
 /* Every exponent field, with fractions at the limits, around that of sqrt(1/2), and random ones. */
 static bool FN(test_exponent)(void) {
     const UINT ones = ((UINT)1 << FRACTION) - 1, limit = (UINT)SQRT_HALF & ones;
@@ -729,6 +748,7 @@ static void FN(test_type)(void) {
     RUN(max);
     RUN(min);
     RUN(shift);
+    RUN(scale);
     RUN(addbits);
     RUN(exponent);
     RUN(xor);
@@ -755,6 +775,8 @@ static void FN(test_type)(void) {
 #undef N
 #undef K
 #undef FRACTION
+#undef SCALE_SHIFT
+#undef SCALES
 #undef MAX_FIELD
 #undef SQRT_HALF
 #undef IS
