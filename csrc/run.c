@@ -48,7 +48,8 @@ int sg_get_num_threads(void) {
 }
 
 /* Threads for so many elements in so many pieces. */
-static int threads_for(ptrdiff_t rows, ptrdiff_t row_work, ptrdiff_t pieces) {
+static int threads_for(const sg_call *c, ptrdiff_t rows, ptrdiff_t row_work, ptrdiff_t pieces) {
+    if (c->alone) return 1;
     ptrdiff_t work = rows > PTRDIFF_MAX / row_work ? PTRDIFF_MAX : rows * row_work;
     ptrdiff_t useful = work / ELEMENTS_PER_THREAD;
     if (useful > pieces) useful = pieces;
@@ -135,7 +136,7 @@ static int team_for(const sg_call *c, size_t itemsize) {
     const bool as_they_stand = (c->x.half || c->x.axis == 1) && c->temperature == 1 &&
                                (!c->out.data || c->out.half || c->out.axis <= 1);
     if (c->outer * c->inner != 1 || blocks < 2 || !as_they_stand || c->row_work > 0) return 1;
-    const int n = threads_for(1, c->n, blocks);
+    const int n = threads_for(c, 1, c->n, blocks);
     return n < SG_MOST_TASKS ? n : SG_MOST_TASKS;
 }
 
@@ -146,7 +147,7 @@ int sg_run(sg_kernel *kernel, const sg_call *given, size_t itemsize) {
     const sg_call *call = &own;
     const ptrdiff_t rows = call->outer * call->inner,
                     row_work = call->row_work > 0 ? call->row_work : call->n;
-    const int tasks = threads_for(rows, row_work, rows);
+    const int tasks = threads_for(call, rows, row_work, rows);
     sg_team team = {team_for(call, itemsize), run_team, NULL};
     const size_t team_bytes = team.tasks > 1 ? sg_team_bytes(call->n) : 0;
     const bool halves = sg_has_halves(call);

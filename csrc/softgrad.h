@@ -68,6 +68,8 @@ typedef struct sg_call {
     double norm[2];            /* every gradient is divided by norm[0] + norm[1]; {1, 0} for none */
     double *loss;              /* (outer * inner), contiguous, or NULL: the loss of each row, undivided */
 
+    bool alone; /* on the calling thread, however large */
+
     /* Set by sg_run. */
     const sg_team *team; /* NULL: none */
     bool stream;         /* the result is to go past the caches, if a kernel can do that */

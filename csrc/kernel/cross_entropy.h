@@ -208,7 +208,7 @@ SG_INLINE void FN(both_of)(const FN(tile) *t, const FN(stats) *row, wide slope, 
     /* h s_top others / sum, the last factor last: what it makes subnormal is rounded once */
     const wide s_top = FN(wide_mul)(FN(wide_mul)(h, FN(wide_ldexp)(row->top, K)), row->others);
     const wide hess_top = FN(wide_mul)(s_top, FN(wide_ldexp)(inverse, K));
-    k->top = FN(wide_round)(row->top);
+    k->top = row->e_top;
     k->hess_top = FN(wide_round)(hess_top);
     k->grad = FN(factor_of)(g, K);
     k->s = FN(factor_of)(inverse, K);
@@ -312,7 +312,8 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
     const wide sum = FN(wide_add)(row->others, row->top), inverse = FN(inverse)(sum),
                unit = FN(row_unit)(t, y);
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
-    wide e = FN(wide_term)(target, FN(limits_of)(row->max));
+    vreal rounded;
+    wide e = FN(wide_term)(target, FN(limits_of)(row->max), &rounded);
     wide rest = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub)(sum, e));
     wide slope = own, top = FN(wide_sub)(FN(zero)(), y->unweighted ? rest : FN(wide_mul)(own, rest));
     if (c->z_loss != 0) {
@@ -536,7 +537,7 @@ SG_NOINLINE void FN(slopes_of)(const FN(tile) *t, const FN(general_parts) *p, vr
     k->top = FN(factors_of)(FN(factor_of)(FN(wide_mul)(p->unit, p->inverse), down));
     /* infinite, so that it is no term, in a block far below */
     const vreal up = vmin(vsub(vset1(0), down), vset1(1000));
-    k->e_top = FN(lanes_of)(FN(wide_round)(FN(wide_ldexp)(row->top, up)));
+    k->e_top = FN(lanes_of)(FN(wide_round)(FN(wide_ldexp)(FN(wide_of)(row->e_top), up)));
     const vreal A_hi = FN(wide_round)(p->A), rest_hi = FN(wide_round)(rest);
     k->A_hi = FN(lanes_of)(A_hi);
     k->A_lo = FN(lanes_of)(FN(wide_rest)(p->A, A_hi));
@@ -585,7 +586,8 @@ SG_INLINE void FN(general_rows)(int layout, const FN(tile) *t, FN(general_parts)
     if (t->n <= BLOCK_N) FN(slopes_of)(t, p, vset1(0), &p->slopes);
     if (!c->labels) return;
     /* the label's entry, whole: (A - a_t) e_t - a_t others_t, a_t = label + smooth, A - a_t = weight - smooth + 2 z lse */
-    wide e = FN(wide_term)(target, FN(limits_of)(row->max));
+    vreal rounded;
+    wide e = FN(wide_term)(target, FN(limits_of)(row->max), &rounded);
     wide others = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub)(sum, e));
     wide smooth = FN(wide_of)(vmul(p->weights.q, y->own));
     wide a = FN(wide_add)(label, smooth), left = FN(wide_add)(FN(wide_sub)(row->weight, smooth), z);

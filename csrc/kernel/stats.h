@@ -13,6 +13,7 @@ typedef struct {
     vreal M;      /* of the row */
     vreal offset; /* the maximum of a far row, otherwise 0: the logits used are x - offset */
     wide others, top;
+    vreal e_top; /* top as it stands among the terms: not what top rounds to, which is rounded twice */
     wide distance, weight; /* of a tile with `weigh`: sum a_k (max - x_k), sum a_k */
 } FN(stats);
 
@@ -99,7 +100,7 @@ typedef struct {
     FN(limits) limits;
     vreal second, anchor;
     ptrdiff_t ahead; /* where the logits that come next lie beside these: another tile's, another block's */
-    real *next;      /* logits to look at on the way; these if there are no others */
+    real *next; /* logits to look at on the way; these if there are no others */
 } FN(plan);
 
 /* Without the maximum a term is passed over where it is the one maximum, if terms are kept; else the maximum counts as if it were
@@ -205,10 +206,11 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
     return FN(wide_load)(closed.hi, closed.lo);
 }
 
-/* The term of one number a lane, wide; and as a sum sees it. */
-SG_BODY wide FN(wide_term)(vreal x, FN(limits) k) {
+/* The term of one number a lane, wide, and as it stands among the terms; and as a sum sees it. */
+SG_BODY wide FN(wide_term)(vreal x, FN(limits) k, vreal *rounded) {
     vreal scale, frac;
     FN(exp_terms)(x, k, &scale, &frac);
+    *rounded = vfma(scale, frac, scale);
     return FN(wide_fma)(FN(wide_of)(scale), scale, frac);
 }
 SG_BODY wide FN(summed_term)(vreal x, const FN(plan) *p) {
@@ -228,6 +230,7 @@ SG_NOINLINE void FN(merge)(FN(stats) *a, const FN(stats) *b) {
     wide others = FN(wide_add)(FN(wide_lower)(a->others, da), FN(wide_lower)(b->others, db));
     a->others = FN(wide_add)(others, FN(wide_select)(newer, a_top, b_top));
     a->top = FN(wide_select)(newer, b_top, a_top);
+    a->e_top = vselect(newer, b->e_top, a->e_top); /* whose M is that of the row */
     a->max = vmax(b->max, a->max);
     a->M = M;
 }
@@ -324,6 +327,7 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
     block->M = p.limits.M;
     block->others = FN(exp_sum)(layout, keep, mode, t, x, e, n, &p);
     block->top = FN(zero)();
+    block->e_top = vset1(0);
     if (mode != SG_WITHOUT_MAX) return;
     /* the second largest in the place of the maximum, or one of two equal maxima */
     const vmask tie = mnot(vlt(m.second, m.max));
@@ -332,7 +336,7 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
         const wide less = FN(wide_sub)(block->others, FN(summed_term)(m.second, &p));
         block->others = pass_over ? FN(wide_select)(tie, less, block->others) : less;
     }
-    block->top = FN(wide_term)(m.max, p.limits);
+    block->top = FN(wide_term)(m.max, p.limits, &block->e_top);
 }
 
 /* The blocks of one row across as the tasks of a team take them: each the same number, one behind the other. */
@@ -438,6 +442,7 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
             row->M = block.M;
             row->others = block.others;
             row->top = block.top;
+            row->e_top = block.e_top;
             if (mode == SG_WITHOUT_MAX && t->weigh)
                 row->distance = block.distance, row->weight = block.weight;
         } else {

@@ -48,6 +48,7 @@ def cross_entropy(
     loss: _Array | None,
     out: _Array | None,
     hess: _Array | None,
+    alone: bool = ...,
 ) -> None: ...
 def log_loss(
     x: _Array,

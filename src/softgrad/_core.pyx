@@ -347,10 +347,12 @@ cdef sg_call describe_loss(
 def cross_entropy(
     x, const int64_t[::1] labels, long long ignore_index, probs, weight, sample_weight,
     double label_smoothing, double temperature, double z_loss, tuple norm, double[::1] loss, out, hess,
+    bint alone=False,
 ):
     cdef sg_call call = describe_loss(
         x, labels, ignore_index, probs, weight, sample_weight, norm, loss, out)
     call.label_smoothing, call.temperature, call.z_loss = label_smoothing, temperature, z_loss
+    call.alone = alone
     if hess is not None:
         call.hess = array(hess)
     run(kernels_of(x).cross_entropy, &call, itemsize_of(x))

@@ -25,6 +25,7 @@ cdef extern from "softgrad.h" nogil:
         double label_smoothing, z_loss
         double norm[2]
         double *loss
+        bint alone
 
     sg_call sg_call_of(ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)
 

@@ -33,6 +33,9 @@ CHUNK_BYTES = 80 * 2**20
 # Chunks of this size stay in L2 from product to product; of fewer rows, the additions to dw tell.
 CACHE_BYTES = 2 * 2**20
 ENOUGH_ROWS = 256
+# Fewer logits are one thread's between the products: OpenMP's others would go on looking for work for milliseconds, on the
+# CPUs that BLAS's threads are to have. Zen 4, 2 threads, ms: (512, 4096), D = 128, 28 -> 15 (one thread 23).
+ENOUGH_LOGITS = 2**24
 # Half-precision dw adds up in float32, in as many classes at a time as take so much; where that is not all of them, the
 # logits are computed again for each.
 ADDED_BYTES = 32 * 2**20
@@ -287,7 +290,7 @@ class _Layer:
         _core.cross_entropy(
             z, labels, request.ignore_index, probs, request.weight, sample_weight,
             request.label_smoothing, request.temperature, request.z_loss, norm, part,
-            None if self.dx is None else z, None,
+            None if self.dx is None else z, None, alone=logits.size < ENOUGH_LOGITS,
         )  # fmt: skip
         loss[rows] = part
         if self.dx is None:
