@@ -209,3 +209,12 @@ def test_a_nan_stays_in_its_row(isa, dtype, name, n, which, rng):
 @pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0,)], ids=str)
 def test_empty(name, shape):
     assert getattr(sg, name)(np.zeros(shape), np.zeros(shape)).shape == shape
+
+
+@pytest.mark.parametrize(("dtype", "y", "g"), [("f4", -131.9, 1e30), ("f8", -1063.4, 1e300)])
+def test_exponentials_far_below_the_largest(isa, dtype, y, g):
+    """2^-190 and 2^-1534 of it: the last that are not 0 have all their digits (docs/numerics.md)."""
+    ly = np.array([[0, y]], dtype)
+    expected = -np.exp(ly[0, 1].astype(np.longdouble)) * np.array(g, dtype).astype(np.longdouble)
+    got = sg.log_softmax_vjp(ly, np.array([[g, 0]], dtype))[0, 1]
+    assert abs(got - expected) <= 3 * np.finfo(dtype).eps * abs(expected)

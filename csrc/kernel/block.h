@@ -37,8 +37,11 @@ enum {
 _Static_assert(SG_TILE_BYTES <= SG_BLOCK_BYTES, "a tile that is made in a buffer has a block's scratch");
 
 static inline size_t sg_blocks_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 64; }
+enum { SG_STATS_BYTES = 768 }; /* at least the size of the statistics of a block, see stats.h */
 /* What the statistics of the blocks of a row take (stats.h). */
-static inline size_t sg_team_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 768; }
+static inline size_t sg_team_bytes(ptrdiff_t n) {
+    return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * SG_STATS_BYTES;
+}
 static inline ptrdiff_t sg_pitch(ptrdiff_t n) { return (n + 15) / 16 * 16; }
 
 #endif

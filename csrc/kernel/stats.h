@@ -16,6 +16,7 @@ typedef struct {
     vreal e_top; /* top as it stands among the terms: not what top rounds to, which is rounded twice */
     wide distance, weight; /* of a tile with `weigh`: sum a_k (max - x_k), sum a_k */
 } FN(stats);
+_Static_assert(sizeof(FN(stats)) <= SG_STATS_BYTES, "a team has room for one of each block");
 
 SG_INLINE FN(largest) FN(larger)(int mode, FN(largest) a, FN(largest) b) {
     if (mode == SG_WITHOUT_MAX) a.second = vmax(vmax(a.second, b.second), vmin(a.max, b.max));
@@ -82,7 +83,7 @@ SG_INLINE FN(largest) FN(largest_of_rows)(int mode, const FN(tile) *t, int looke
 }
 SG_INLINE FN(largest) FN(largest_of)(int layout, int mode, const FN(tile) *t, FN(view) x, ptrdiff_t n) {
     if (layout != LAYOUT_ACROSS) return FN(largest_lanes)(mode, x, n);
-    const int looked = SG_LOOKS_AHEAD && t->looked->p == x.p;
+    const int looked = SG_LOOKS_AHEAD && t->looked->p == x.p && t->looked->row == t->row;
     if (t->rows > 1) return FN(largest_of_rows)(mode, t, looked, x, n);
     if (looked) return FN(largest_of_lanes)(mode, t->looked->rows[0]);
     return FN(largest_across)(mode, x, n);
@@ -321,7 +322,10 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
                   : t->n <= BLOCK_N       ? 2 * FN(to_next_tile)(t)
                                           : (1 + SG_LOOKS_AHEAD) * BLOCK_N,
                   next ? next : x.p};
-    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) t->looked->p = next;
+    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
+        t->looked->p = next;
+        t->looked->row = t->n <= BLOCK_N ? t->row + t->rows : t->row;
+    }
     if (mode == SG_WITHOUT_MAX) p.anchor = FN(anchor_of)(m.second, p.limits);
     block->max = m.max;
     block->M = p.limits.M;

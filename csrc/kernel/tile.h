@@ -11,9 +11,10 @@ typedef struct FN(tile_) FN(tile);
 
 /* The largest value and the next one, which is the same in case of a tie. NaN is passed over, -inf if there is nothing else. */
 typedef struct { vreal max, second; } FN(largest);
-/* Those of the logits from p on, row by row, each of its lanes apart. */
+/* Those of the logits from p on, which are of row `row` and the next, row by row, each of its lanes apart. */
 typedef struct {
     const real *p;
+    ptrdiff_t row;
     FN(largest) rows[VL];
 } FN(looked_at);
 

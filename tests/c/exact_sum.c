@@ -86,7 +86,7 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define UPPER 22
 #define LOWER 40
 #define EXTRA 6
-#define HIGHEST_ANCHOR 64
+#define HIGHEST_ANCHOR 65
 #define LOWEST_ANCHOR (-80)
 #define LOWEST_SCALE (-126)
 #define FRAC 0.0452 /* its largest, see math/exp.h */
@@ -105,7 +105,7 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define UPPER 41
 #define LOWER 83
 #define EXTRA 11
-#define HIGHEST_ANCHOR 512
+#define HIGHEST_ANCHOR 513
 #define LOWEST_ANCHOR (-900)
 #define LOWEST_SCALE (-1022)
 #define FRAC 0.1894

@@ -37,9 +37,9 @@ static void exp_f32(const float x[16], double y[16], double e[16], double n[16])
     vf32_store(term, vf32_fma(s, f, s));
     vf32_store(M, k.M);
     for (int i = 0; i < 16; i++) {
-        y[i] = (double)scale[i] * 0x1p-64 * (1 + (double)frac[i]) * SG_F32_EXP_PER_C_HI;
-        e[i] = (double)term[i] * 0x1p-64 * SG_F32_EXP_PER_C_HI;
-        n[i] = (double)M[i] + 64;
+        y[i] = (double)scale[i] * 0x1p-65 * (1 + (double)frac[i]) * SG_F32_EXP_PER_C_HI;
+        e[i] = (double)term[i] * 0x1p-65 * SG_F32_EXP_PER_C_HI;
+        n[i] = (double)M[i] + 65;
     }
 }
 static void exp_f64(const double x[8], long double y[8], long double e[8], double n[8]) {
@@ -53,9 +53,9 @@ static void exp_f64(const double x[8], long double y[8], long double e[8], doubl
     vf64_store(term, vf64_fma(s, f, s));
     vf64_store(M, k.M);
     for (int i = 0; i < 8; i++) {
-        y[i] = (long double)scale[i] * 0x1p-512L * (1 + (long double)frac[i]) * per_c;
-        e[i] = (long double)term[i] * 0x1p-512L * per_c;
-        n[i] = M[i] + 512;
+        y[i] = (long double)scale[i] * 0x1p-513L * (1 + (long double)frac[i]) * per_c;
+        e[i] = (long double)term[i] * 0x1p-513L * per_c;
+        n[i] = M[i] + 513;
     }
 }
 static void log_f32_of(const float a[16], double y[16]) {
