@@ -78,7 +78,7 @@ SG_INLINE sum_f32 sum_begin_f32(vf32 a, int count) {
     s.poison = vf32_set1(0);
     return s;
 }
-/* e is fl(scale (1 + frac)). scale - upper is exact: both are multiples of the smaller of their units. */
+/* e is fl(scale (1 + frac)). scale - upper is exact, both being multiples of the smaller of their units, or nearly (docs/numerics.md). */
 SG_INLINE void sum_add_f32(sum_f32 *s, vf32 scale, vf32 frac, vf32 e) {
     vf32 t = vf32_add(s->big, e);
     vf32 r = vf32_fma(scale, frac, vf32_sub(scale, vf32_sub(t, s->big)));

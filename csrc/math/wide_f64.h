@@ -119,7 +119,7 @@ SG_INLINE sum_f64 sum_begin_f64(vf64 a, int count) {
     s.small = vf64_set1(0);
     return s;
 }
-/* e is fl(scale (1 + frac)). scale - upper is exact: both are multiples of the smaller of their units. */
+/* e is fl(scale (1 + frac)). scale - upper is exact, both being multiples of the smaller of their units, or nearly (docs/numerics.md). */
 SG_INLINE void sum_add_f64(sum_f64 *s, vf64 scale, vf64 frac, vf64 e) {
     vf64 t = vf64_add(s->big, e);
     vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
