@@ -12,7 +12,7 @@
 #define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
 #define REAL_BIAS 127        /* of the exponent field */
 #define LOWEST_ANCHOR (-80)  /* of a sum (sum.h): its smallest unit, 2^-39 of that, stays normal */
-#define HEADROOM 65          /* K of DESIGN section 1 */
+#define HEADROOM 65          /* K of docs/numerics.md */
 #define REAL_TO_ONE 0x1p-65F /* 2^-HEADROOM */
 #define REAL_MAGIC 0x1.8p23F /* adding and subtracting it rounds to an integer */
 #define REAL_FAR 0x1p17F     /* rows whose maximum is larger in magnitude are shifted first */

@@ -12,7 +12,7 @@
 #define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
 #define REAL_BIAS 1023       /* of the exponent field */
 #define LOWEST_ANCHOR (-900) /* of a sum (sum.h): its smallest unit, 2^-83 of that, stays normal */
-#define HEADROOM 513         /* K of DESIGN section 1 */
+#define HEADROOM 513         /* K of docs/numerics.md */
 #define REAL_TO_ONE 0x1p-513 /* 2^-HEADROOM */
 #define REAL_MAGIC 0x1.8p52  /* adding and subtracting it rounds to an integer */
 #define REAL_FAR 0x1p40     /* rows whose maximum is larger in magnitude are shifted first */

@@ -13,7 +13,8 @@
 
 /* What a maximum fixes for the terms beside it. */
 typedef struct {
-    vreal low; /* arguments are raised to it; there n / S - M is -BIAS and the scale exactly 0 */
+    /* arguments are raised to it; there n / S - M is -BIAS and the scale exactly 0; an octave above, subnormal */
+    vreal low;
     /* REAL_MAGIC + S (BIAS - M): added to a number it rounds that to n, and leaves n + S (BIAS - M) in the last bits */
     vreal magic;
     vreal M; /* rint(max log2(e)) - HEADROOM */

@@ -34,7 +34,7 @@ CHUNK_BYTES = 80 * 2**20
 CACHE_BYTES = 2 * 2**20
 ENOUGH_ROWS = 256
 # Fewer logits are one thread's between the products: OpenMP's others would go on looking for work for milliseconds, on the
-# CPUs that BLAS's threads are to have. Zen 4, 2 threads, ms: (512, 4096), D = 128, 28 -> 15 (one thread 23).
+# CPUs that BLAS's threads are to have. Zen 4, 2 threads, ms: (512, 4096), D = 128, 28 -> 13 (one thread 23).
 ENOUGH_LOGITS = 2**24
 # Half-precision dw adds up in float32, in as many classes at a time as take so much; where that is not all of them, the
 # logits are computed again for each.
