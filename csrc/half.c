@@ -141,10 +141,7 @@ static void copy_rows(const sg_call *c, const sg_array *a, bool back, chunk k, p
 
 /* Whether the kernel reads and writes 16-bit numbers itself. */
 static bool takes_halves(sg_kernel *kernel, const sg_call *c) {
-    if (c->n <= SG_LANES_N || !sg_has_rows_of_halves(c)) return false;
-    for (const sg_isa *const *isa = sg_isa_list(); *isa; isa++)
-        if (kernel == (*isa)->f32->softmax_vjp) return true;
-    return false;
+    return c->n > SG_LANES_N && sg_has_rows_of_halves(c) && kernel == c->x.half->f32->softmax_vjp;
 }
 
 void sg_run_halves(sg_kernel *kernel, const sg_call *c, ptrdiff_t begin, ptrdiff_t end, char *scratch) {

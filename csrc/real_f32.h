@@ -23,6 +23,7 @@
 #define REAL_UP_EXPONENT 24
 #define REAL_FACTOR 0x1p90F /* factors stay between its inverse and it */
 #define REAL_FACTOR_EXPONENT 90
+#define ROUNDED_JACOBIANS 1 /* entries are products of rounded terms (jacobian.h) */
 #define EXP_STEPS SG_F32_EXP_STEPS /* S of exp.h */
 #define EXP_PER_C_HI SG_F32_EXP_PER_C_HI
 #define EXP_PER_C_LO SG_F32_EXP_PER_C_LO

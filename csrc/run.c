@@ -1,5 +1,4 @@
-/* run.c - running a kernel over the rows of a call, shared out among threads; the number of threads; and
- * the small loops that are not kernels. */
+/* run.c - running a kernel over the rows of a call, shared out among threads; the number of threads. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
 #endif
@@ -171,31 +170,4 @@ int sg_run(sg_kernel *kernel, const sg_call *given, size_t itemsize) {
     else run_share(&s, 0);
     free(memory);
     return 0;
-}
-
-ptrdiff_t sg_find_bad_label(const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index) {
-    for (ptrdiff_t r = 0; r < rows; r++)
-        if ((uint64_t)labels[r] >= (uint64_t)n && labels[r] != ignore_index) return r;
-    return -1;
-}
-
-void sg_sum(const double *values, ptrdiff_t n, double total[2]) {
-    /* Eight running sums with their errors (Knuth's two-sum), folded in order. */
-    double sum[8] = {0}, error[8] = {0};
-    sg_fpmode mode = sg_fpmode_enter();
-    for (ptrdiff_t i = 0; i < n; i++) {
-        double a = sum[i % 8], b = values[i], s = a + b, z = s - a;
-        sum[i % 8] = s;
-        error[i % 8] += (a - (s - z)) + (b - z);
-    }
-    total[0] = sum[0];
-    total[1] = error[0];
-    for (int l = 1; l < 8; l++) {
-        double a = total[0], b = sum[l], s = a + b, z = s - a;
-        total[0] = s;
-        total[1] += ((a - (s - z)) + (b - z)) + error[l];
-    }
-    /* an infinite sum has NaN errors */
-    if (!(total[0] - total[0] == 0)) total[1] = 0;
-    sg_fpmode_leave(mode);
 }

@@ -8,7 +8,7 @@
  *   negative in what is read; no two entries of what is written share memory;
  * - what is written overlaps nothing that is read or written beside it, with one exception: `out` may be `x`, or `g` of the
  *   three products, itself, that is with the same data, strides and type, where their shapes agree (not in the Jacobians and logsumexp);
- * - labels were checked, by sg_find_bad_label: others give a result without meaning, though no access out of bounds;
+ * - labels were checked, by find_bad_label: others give a result without meaning, though no access out of bounds;
  * - options are within the ranges that stand beside them. */
 #ifndef SOFTGRAD_H
 #define SOFTGRAD_H
@@ -23,6 +23,7 @@ typedef struct sg_half {
     void (*widen)(const uint16_t *from, ptrdiff_t n, float *to);
     void (*narrow)(const float *from, ptrdiff_t n, uint16_t *to);
     bool is_bfloat16;
+    const struct sg_kernels *f32; /* the same instruction set's kernels */
 } sg_half;
 
 /* An array seen as (outer, n, inner); strides count elements, may be zero or negative. */
@@ -118,6 +119,11 @@ typedef struct sg_isa {
     bool (*supported)(void);
     const sg_kernels *f32, *f64;
     const sg_half *f16, *bf16;
+
+    /* total[0] + total[1] = the sum of n doubles in a fixed order, error-compensated. */
+    void (*sum)(const double *values, ptrdiff_t n, double total[2]);
+    /* Position of the first label outside [0, n) other than ignore_index, or -1. */
+    ptrdiff_t (*find_bad_label)(const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index);
 } sg_isa;
 
 /* The compiled instruction sets, worst first, ended by NULL. "portable" is always the first and
@@ -126,12 +132,6 @@ const sg_isa *const *sg_isa_list(void);
 const sg_isa *sg_isa_best(void);                  /* the last supported one */
 const sg_isa *sg_isa_find(const char *name);      /* NULL: unknown, or not supported by this CPU */
 bool sg_isa_portable_is_fused(void);              /* whether "portable" has fused multiply-add here */
-
-/* Position of the first label outside [0, n) other than ignore_index, or -1. */
-ptrdiff_t sg_find_bad_label(const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index);
-
-/* Sum of `n` doubles in a fixed order, error-compensated: total[0] + total[1]. */
-void sg_sum(const double *values, ptrdiff_t n, double total[2]);
 
 /* Scratch that one worker needs for `call`; `itemsize` is that of the computing type. */
 size_t sg_scratch_bytes(const sg_call *call, size_t itemsize);
@@ -160,7 +160,7 @@ typedef struct sg_api {
 
     const sg_isa *(*isa)(void); /* the instruction set in use */
 
-    /* sg_run and so on. */
+    /* sg_run and so on; what the instruction set in use has. */
     int (*run)(sg_kernel *kernel, const sg_call *call, size_t itemsize);
     ptrdiff_t (*find_bad_label)(const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index);
     void (*sum)(const double *values, ptrdiff_t n, double total[2]);

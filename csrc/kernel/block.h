@@ -14,6 +14,7 @@ enum {
     /* Rows of more that are not contiguous, and of which no VL are neighbours, go into lanes through the scratch up to so many
      * classes, where no order forbids it: 32 KiB. (2, 300, 77) took 31 us row by row, 22 in lanes; with 1000 classes lanes lose. */
     SG_STAGED_N = 512,
+    SG_ALIGNED_N = 256, /* rows across of so many are written from a line of the cache on */
     SG_ROW_COST = 6, /* of a row across, beside its vectors, in vectors */
     SG_BATCH = 8, /* tiles in lanes that are done together, at most */
     SG_TILE_BYTES = 16384, /* of rows across that go together */

@@ -690,17 +690,27 @@ static void FN(cross_entropy)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, 
 }
 
 /* What reduction="mean" divides by: the sum over the rows that count of sample_weight * weight[label]. */
-static void FN(total_weight)(const sg_call *c, double total[2]) {
+static void FN(total_weight)(const sg_call *c, double of[2]) {
     const real *w = c->labels ? c->weight : NULL, *sample = c->sample_weight;
-    double sum = 0, error = 0;
-    for (ptrdiff_t r = 0; r < c->outer * c->inner; r++) {
-        int64_t label = c->labels ? c->labels[r] : 0;
-        if (c->labels && (label == c->ignore_index || (uint64_t)label >= (uint64_t)c->n)) continue;
-        double b = (w ? (double)w[label] : 1.0) * (sample ? (double)sample[r] : 1.0);
-        double s = sum + b, z = s - sum;
-        error += (sum - (s - z)) + (b - z);
-        sum = s;
+    const ptrdiff_t rows = c->outer * c->inner;
+    const int weighted = w || sample, ignores_a_class = is_class(c->ignore_index, c->n);
+    ptrdiff_t whole = 0; /* rows of weight 1, eight at a time */
+    compensated t = {vf64_set1(0), vf64_set1(0)};
+    for (ptrdiff_t r = 0; r < rows; r += 8) {
+        const ptrdiff_t left = rows - r < 8 ? rows - r : 8;
+        if (!weighted && left == 8 &&
+            (!c->labels || (!ignores_a_class && are_classes(c->labels + r, c->n)))) {
+            whole += 8;
+            continue;
+        }
+        double weights[8] = {0};
+        for (ptrdiff_t l = 0; l < left; l++) {
+            const int64_t label = c->labels ? c->labels[r + l] : 0;
+            if (c->labels && (label == c->ignore_index || !is_class(label, c->n))) continue;
+            weights[l] = (w ? (double)w[label] : 1.0) * (sample ? (double)sample[r + l] : 1.0);
+        }
+        compensated_add(&t, vf64_load(weights));
     }
-    total[0] = sum;
-    total[1] = sum - sum == 0 ? error : 0;
+    compensated_close(&t, of);
+    of[0] += (double)whole;
 }

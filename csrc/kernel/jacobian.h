@@ -1,8 +1,9 @@
 /* jacobian.h - the Jacobians, one C x C matrix a row. Included once per dtype, no include guard.
  *
- * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Off the diagonal -s_i s_j = -p_j (p_i / sum^2), both
- * factors in two parts, as the two roundings of the terms would be half of the error; one final rounding. On it s_i (others_i / sum), others_i the sum without p_i: for the
- * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature. */
+ * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Of each term what its rounding took off is computed once more, so
+ * that its two parts have no rounding. Off the diagonal -s_i s_j: float32 -q_i q_j, q_i = s_i rounded once; float64, whose exponentials are less exact,
+ * -p_j (p_i / sum^2), both factors in two parts. On it s_i (others_i / sum), others_i the sum without p_i: for the
+ * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature, q_i by its root. */
 
 /* One matrix of the result. Rows of a 16-bit type are made in `line`, then rounded. Those of a large result are made in `block`, a few
  * at a time, and go past the caches in whole lines of these: block[0] stands for to[0], where a line begins. */
@@ -35,21 +36,30 @@ SG_INLINE void FN(empty_block)(FN(matrix) *m, int at_end) {
     m->used = rest;
 }
 
-SG_INLINE FN(view) FN(open_line)(const FN(matrix) *m, ptrdiff_t i) {
-    if (m->block) return (FN(view)){m->block + m->used, VL, 0};
-    return (FN(view)){m->half ? m->line : (real *)m->data + i * m->stride, VL, 0};
+/* Where the first row is made. */
+SG_INLINE real *FN(first_line)(const FN(matrix) *m) {
+    return m->half ? m->line : m->block ? m->block + m->used : m->data;
 }
-SG_INLINE void FN(close_line)(FN(matrix) *m, ptrdiff_t i, ptrdiff_t n) {
+/* Row i is made, at `line`: where the next one is. */
+SG_INLINE real *FN(next_line)(FN(matrix) *m, real *line, ptrdiff_t i, ptrdiff_t n) {
     if (m->half) {
-        m->half->narrow((const float *)(const void *)m->line, n, (uint16_t *)m->data + i * m->stride);
-    } else if (m->block) {
-        m->used += n;
-        if (m->used >= FN(ENOUGH_IN_BLOCK) || i == n - 1) FN(empty_block)(m, i == n - 1);
+        m->half->narrow((const float *)(const void *)line, n, (uint16_t *)m->data + i * m->stride);
+        return line;
     }
+    if (!m->block) return line + m->stride;
+    m->used += n;
+    if (m->used >= FN(ENOUGH_IN_BLOCK) || i == n - 1) FN(empty_block)(m, i == n - 1);
+    return m->block + m->used;
+}
+/* How many rows, of n % VL classes at their end, may end with a whole vector: the next rows, which come later, overwrite what is too much. */
+SG_INLINE ptrdiff_t FN(whole_ends)(const FN(matrix) *m, ptrdiff_t n) {
+    if (n % VL == 0) return 0;
+    if (m->half || m->block) return n;
+    return m->stride == n ? n - (VL - n % VL + n - 1) / n : 0;
 }
 
-/* What p_j of row i are multiplied by off the diagonal, -p_i h, h = 1 / sum^2 as hi + lo, what p lacks in `rest`. Where p_i h
- * would be subnormal it is kept larger by UP^2, which `down` takes off after the product. */
+/* What row i's entries are multiplied by off the diagonal: -p_i h, h = 1 / sum^2 as hi + lo, what p lacks in `rest`; of rounded terms,
+ * which are larger by UP each, -q_i UP^-2. Where that would be subnormal it is kept larger by UP^2, which `down` takes off after the product. */
 typedef struct {
     vreal hi, lo, down;
     int small; /* down is not 1 in every lane */
@@ -67,27 +77,22 @@ SG_INLINE FN(line_factor) FN(line_factor_of)(vreal p, vreal rest, vreal hi, vrea
     f.small = many(small);
     return f;
 }
-/* p in two parts times such a factor. */
-SG_INLINE vreal FN(times_line)(vreal p, vreal rest, vreal hi, vreal lo) {
+SG_INLINE vreal FN(in_parts)(vreal p, vreal rest, vreal hi, vreal lo) {
     return vfma(p, hi, vfma(rest, hi, vmul(p, lo)));
 }
-
-/* A vector at the end of row i, of n % VL classes: whole while the next rows, which come later, overwrite what is too much. */
-SG_INLINE void FN(write_end)(const FN(matrix) *m, ptrdiff_t i, ptrdiff_t n, FN(view) to, vreal a) {
-    const ptrdiff_t v = n / VL;
-    if (n % VL == 0) return;
-    if (m->half || m->block || (m->stride == n && i * n + (v + 1) * VL <= n * n)) vstore(to.p + v * VL, a);
-    else vstore_n(to.p + v * VL, a, (int)(n % VL));
+SG_INLINE vreal FN(times_line)(vreal p, vreal rest, vreal hi, vreal lo) {
+    return ROUNDED_JACOBIANS ? vmul(p, hi) : FN(in_parts)(p, rest, hi, lo);
 }
 
-/* Row i of out, softmax: -p_j p_i h; then the diagonal. Most vectors of a row are whole, one per v, so that they are written
- * as if rows stood in lanes; the one at the end is read once for all rows. */
+/* Row i of out, softmax; then the diagonal. The vector at the end of rows is read once for all of them. */
 SG_NOINLINE void FN(write_softmax_jacobian)(real *p, const real *p_rest, const real *diagonal, ptrdiff_t n,
                                             real hi, real lo, FN(matrix) *out) {
     const FN(view) x = {p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
-    const ptrdiff_t whole = n / VL;
-    const vreal a_end = FN(get)(LAYOUT_ACROSS, x, whole, n, 0),
-                b_end = FN(get)(LAYOUT_ACROSS, x_rest, whole, n, 0);
+    const ptrdiff_t whole = n / VL, whole_ends = FN(whole_ends)(out, n);
+    const int rest = (int)(n % VL);
+    const vreal end = FN(get)(LAYOUT_ACROSS, x, whole, n, 0),
+                end_rest = FN(get)(LAYOUT_ACROSS, x_rest, whole, n, 0);
+    real *line = FN(first_line)(out);
     for (ptrdiff_t begin = 0; begin < n; begin += VL) {
         const FN(line_factor) f =
             FN(line_factor_of)(FN(get)(LAYOUT_ACROSS, x, begin / VL, n, 1),
@@ -95,45 +100,37 @@ SG_NOINLINE void FN(write_softmax_jacobian)(real *p, const real *p_rest, const r
         const FN(lanes) his = FN(lanes_of)(f.hi), los = FN(lanes_of)(f.lo), downs = FN(lanes_of)(f.down);
         for (ptrdiff_t r = 0; r < VL && begin + r < n; r++) {
             const ptrdiff_t i = begin + r;
-            const FN(view) to = FN(open_line)(out, i);
             const vreal fh = vset1(his.lane[r]), fl = vset1(los.lane[r]), down = vset1(downs.lane[r]);
-            vreal end = FN(times_line)(a_end, b_end, fh, fl);
+            vreal a = FN(times_line)(end, end_rest, fh, fl);
             if (SG_UNLIKELY(f.small)) {
-                end = vmul(end, down);
                 for (ptrdiff_t v = 0; v < whole; v++)
-                    vstore(to.p + v * VL,
+                    vstore(line + v * VL,
                            vmul(FN(times_line)(vload(p + v * VL), vload(p_rest + v * VL), fh, fl), down));
+                a = vmul(a, down);
             } else {
-                SG_EACH(LAYOUT_LONG, whole, 4, {
-                    vreal a = FN(read)(LAYOUT_LONG, full, x, v, whole, 0),
-                          b = FN(read)(LAYOUT_LONG, full, x_rest, v, whole, 0);
-                    FN(write)(LAYOUT_LONG, full, to, v, whole, FN(times_line)(a, b, fh, fl));
-                });
+                for (ptrdiff_t v = 0; v < whole; v++)
+                    vstore(line + v * VL, FN(times_line)(vload(p + v * VL), vload(p_rest + v * VL), fh, fl));
             }
-            FN(write_end)(out, i, n, to, end);
-            to.p[i] = diagonal[i];
-            FN(close_line)(out, i, n);
+            if (i < whole_ends) vstore(line + whole * VL, a);
+            else if (rest) vstore_n(line + whole * VL, a, rest);
+            line[i] = diagonal[i];
+            line = FN(next_line)(out, line, i, n);
         }
     }
 }
-/* Row i of out, log_softmax: -s_j, the same for every i and made once, in place of p; then the diagonal 1 - s_i. */
-SG_NOINLINE void FN(write_log_softmax_jacobian)(real *p, const real *p_rest, const real *diagonal,
-                                                ptrdiff_t n, real hi, real lo, FN(matrix) *out) {
-    const FN(view) x = {p, VL, 0}, x_rest = {(real *)p_rest, VL, 0};
-    const ptrdiff_t whole = n / VL;
-    SG_EACH(LAYOUT_ACROSS, n, 4, {
-        vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0),
-              b = FN(read)(LAYOUT_ACROSS, full, x_rest, v, n, 0);
-        FN(write)(LAYOUT_ACROSS, full, x, v, n, FN(times_line)(a, b, vset1(-hi), vset1(-lo)));
-    });
+/* Row i of out, log_softmax: -s_j, the same for every i, which stands in q; then the diagonal 1 - s_i. */
+SG_NOINLINE void FN(write_log_softmax_jacobian)(real *q, const real *diagonal, ptrdiff_t n, FN(matrix) *out) {
+    const FN(view) x = {q, VL, 0};
+    const ptrdiff_t whole = n / VL, whole_ends = FN(whole_ends)(out, n);
+    const int rest = (int)(n % VL);
     const vreal end = FN(get)(LAYOUT_ACROSS, x, whole, n, 0);
+    real *line = FN(first_line)(out);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const FN(view) to = FN(open_line)(out, i);
-        SG_EACH(LAYOUT_LONG, whole, 4,
-                { FN(write)(LAYOUT_LONG, full, to, v, whole, FN(read)(LAYOUT_LONG, full, x, v, whole, 0)); });
-        FN(write_end)(out, i, n, to, end);
-        to.p[i] = diagonal[i];
-        FN(close_line)(out, i, n);
+        for (ptrdiff_t v = 0; v < whole; v++) vstore(line + v * VL, vload(q + v * VL));
+        if (i < whole_ends) vstore(line + whole * VL, end);
+        else if (rest) vstore_n(line + whole * VL, end, rest);
+        line[i] = diagonal[i];
+        line = FN(next_line)(out, line, i, n);
     }
 }
 
@@ -142,15 +139,18 @@ SG_NOINLINE void FN(write_log_softmax_jacobian)(real *p, const real *p_rest, con
 SG_INLINE void FN(write_small_jacobians)(int of_log, const FN(tile) *t, FN(view) p, FN(view) rest,
                                          FN(view) diagonal, vreal hi, vreal lo, real *matrices) {
     const ptrdiff_t n = t->n;
-    const vreal minus = vset1(-1);
-    FN(line_factor) f = {vmul(hi, minus), vmul(lo, minus), vset1(1), 0};
     for (ptrdiff_t i = 0; i < n; i++) {
         real *line = matrices + i * n * VL;
-        if (!of_log) f = FN(line_factor_of)(vload(p.p + i * VL), vload(rest.p + i * VL), hi, lo);
-        for (ptrdiff_t j = 0; j < n; j++)
-            vstore(line + j * VL, FN(times_line)(vload(p.p + j * VL), vload(rest.p + j * VL), f.hi, f.lo));
-        if (SG_UNLIKELY(f.small))
-            for (ptrdiff_t j = 0; j < n; j++) vstore(line + j * VL, vmul(vload(line + j * VL), f.down));
+        if (of_log) {
+            for (ptrdiff_t j = 0; j < n; j++) vstore(line + j * VL, vload(p.p + j * VL));
+        } else {
+            const FN(line_factor) f = FN(line_factor_of)(vload(p.p + i * VL), vload(rest.p + i * VL), hi, lo);
+            for (ptrdiff_t j = 0; j < n; j++)
+                vstore(line + j * VL,
+                       FN(times_line)(vload(p.p + j * VL), vload(rest.p + j * VL), f.hi, f.lo));
+            if (SG_UNLIKELY(f.small))
+                for (ptrdiff_t j = 0; j < n; j++) vstore(line + j * VL, vmul(vload(line + j * VL), f.down));
+        }
         vstore(line + i * VL, vload(diagonal.p + i * VL));
     }
     FN(tile) flat = *t;
@@ -188,7 +188,12 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     /* the maximum's own diagonal, whole: what is subnormal before the division by T may not be after it */
     const wide s_others = of_log ? row.others : FN(wide_mul)(FN(wide_div)(row.top, sum), row.others);
     const vreal top = FN(wide_round)(FN(wide_div)(s_others, FN(wide_mul)(sum, T)));
-    /* the diagonal; and in the place of a staged logit what its p lacks, once more from the exponential */
+    /* what makes the entries: of log_softmax -s_j, which no row's factor follows */
+    const wide root = FN(wide_set1)(ROUNDED_JACOBIANS ? sqrt(c->temperature) : 1, 0),
+               q_factor = of_log ? by_T : FN(wide_div)(FN(inverse)(sum), root);
+    const vreal sign = vset1(of_log ? -1 : 1), q_round = FN(wide_round)(q_factor), q_hi = vmul(q_round, sign),
+                q_lo = vmul(FN(wide_rest)(q_factor, q_round), sign);
+    /* the diagonal; in the place of p what entries are made of; in that of a staged logit what its p lacks, once more from the exponential */
     const FN(limits) limits = FN(limits_of)(row.max);
     const vreal down = vset1((real)sg_power2(REAL_UP_EXPONENT - HEADROOM));
     SG_EACH(layout, t->n, 4, {
@@ -197,12 +202,15 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
         vreal a_rest = vmul(vfma(scale, frac, vsub(scale, vfma(scale, frac, scale))), down);
         vreal rest = vsub(vfnma(a, hi, vset1(1)), vfma(a_rest, hi, vmul(a, lo)));
-        vreal s = vfma(a, T_hi, vfma(a_rest, T_hi, vmul(a, T_lo)));
+        vreal s = FN(in_parts)(a, a_rest, T_hi, T_lo);
         vreal d = of_log ? vdiv(rest, unit) : vmul(s, rest);
         FN(write)(layout, full, diagonal, v, t->n, vselect(veq(b, row.max), top, d));
+        if (of_log || ROUNDED_JACOBIANS)
+            FN(write)(layout, full, p, v, t->n, FN(in_parts)(a, a_rest, q_hi, q_lo));
         FN(write)(layout, full, staged, v, t->n, a_rest);
     });
-    const wide factor = of_log ? by_T : FN(wide_mul)(inverse, by_T);
+    const wide factor =
+        ROUNDED_JACOBIANS ? FN(wide_set1)(1 / (REAL_UP * REAL_UP), 0) : FN(wide_mul)(inverse, by_T);
     const vreal factor_hi = FN(wide_round)(factor), factor_lo = FN(wide_rest)(factor, factor_hi);
     if (layout == LAYOUT_SHORT && t->rows == VL && t->n * t->n <= SHORT_N && c->out.axis == t->n &&
         !c->out.half) {
@@ -210,25 +218,29 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         return 1;
     }
     const FN(lanes) hi_of = FN(lanes_of)(factor_hi), lo_of = FN(lanes_of)(factor_lo);
+    ptrdiff_t stride = 0;
+    if (layout ==
+        LAYOUT_SHORT) { /* one row behind the other, each kind into the buffer that the last one left */
+        const ptrdiff_t columns = t->n < VTILE ? VTILE : t->n;
+        stride = (t->n + VL - 1) / VL * VL;
+        FN(lanes_to_rows)(p.p, columns, line, stride);
+        FN(lanes_to_rows)(staged.p, columns, p.p, stride);
+        FN(lanes_to_rows)(diagonal.p, columns, staged.p, stride);
+        real *freed = diagonal.p;
+        diagonal.p = staged.p, staged.p = p.p, p.p = line, line = freed;
+    }
     SG_ALIGN64 real block[FN(MOST_IN_BLOCK) + VL]; /* the end of a row is written as a whole vector */
     const int in_blocks = SG_STREAMS && c->stream && FN(is_streamed_jacobian)(c);
     for (int r = 0; r < t->rows; r++) {
-        real p_row[SHORT_N], rest_row[SHORT_N], d_row[SHORT_N];
-        if (layout == LAYOUT_SHORT)
-            for (ptrdiff_t i = 0; i < t->n; i++) {
-                p_row[i] = p.p[i * VL + r];
-                rest_row[i] = staged.p[i * VL + r];
-                d_row[i] = diagonal.p[i * VL + r];
-            }
         const ptrdiff_t at = FN(row_offset)(t, &c->out, r);
         FN(matrix) out = {.stride = c->out.axis, .half = c->out.half, .line = line};
         out.data = c->out.half ? (void *)((uint16_t *)c->out.data + at) : (real *)c->out.data + at;
         if (in_blocks) FN(use_block)(&out, block);
-        (of_log ? FN(write_log_softmax_jacobian)
-                : FN(write_softmax_jacobian))(layout == LAYOUT_SHORT ? p_row : p.p,
-                                              layout == LAYOUT_SHORT ? rest_row : staged.p,
-                                              layout == LAYOUT_SHORT ? d_row : diagonal.p, t->n,
-                                              hi_of.lane[r], lo_of.lane[r], &out);
+        const ptrdiff_t from = r * stride;
+        if (of_log) FN(write_log_softmax_jacobian)(p.p + from, diagonal.p + from, t->n, &out);
+        else
+            FN(write_softmax_jacobian)(p.p + from, staged.p + from, diagonal.p + from, t->n, hi_of.lane[r],
+                                       lo_of.lane[r], &out);
     }
     if (in_blocks) SG_FENCE();
     return 1;

@@ -56,20 +56,32 @@ SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softma
     p->low = FN(wide_rest)(lse, p->high);
     p->top = vsub(vset1(0), FN(wide_round)(log));
 }
-/* Of n classes of logits x. */
+/* Of n classes of logits x; of row r. */
+typedef struct { FN(lanes) max, high, low, top; } FN(of_log_softmax);
+
+SG_INLINE void FN(log_softmax_row)(int layout, const FN(of_log_softmax) *of, int r, FN(view) x, FN(view) to,
+                                   ptrdiff_t n) {
+    const vreal max = FN(spread)(layout, &of->max, r), top = FN(spread)(layout, &of->top, r),
+                high = FN(spread)(layout, &of->high, r), low = FN(spread)(layout, &of->low, r);
+    SG_EACH(layout, n, 4, {
+        vreal a = FN(read)(layout, full, x, v, n, 0);
+        FN(write)(layout, full, to, v, n, vselect(veq(a, max), top, vsub(vsub(a, high), low)));
+    });
+}
 SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p, FN(view) x,
                                     FN(view) out, ptrdiff_t n) {
-    const FN(lanes) max_of = FN(lanes_of)(p->row.max), high_of = FN(lanes_of)(p->high),
-                    low_of = FN(lanes_of)(p->low), top_of = FN(lanes_of)(p->top);
-    for (int r = 0; r < FN(passes)(layout, t); r++) {
-        const FN(view) xr = FN(row_of)(x, r), to = FN(row_of)(out, r);
-        const vreal max = FN(spread)(layout, &max_of, r), top = FN(spread)(layout, &top_of, r),
-                    high = FN(spread)(layout, &high_of, r), low = FN(spread)(layout, &low_of, r);
-        SG_EACH(layout, n, 4, {
-            vreal a = FN(read)(layout, full, xr, v, n, 0);
-            FN(write)(layout, full, to, v, n, vselect(veq(a, max), top, vsub(vsub(a, high), low)));
-        });
-    }
+    const FN(of_log_softmax) of = {FN(lanes_of)(p->row.max), FN(lanes_of)(p->high), FN(lanes_of)(p->low),
+                                   FN(lanes_of)(p->top)};
+    if (layout == LAYOUT_ACROSS && n >= SG_ALIGNED_N)
+        for (int r = 0; r < t->rows; r++) {
+            const FN(view) xr = FN(row_of)(x, r), to = FN(row_of)(out, r);
+            EACH_PART(to.p, n, begin, end)
+            FN(log_softmax_row)(layout, &of, r, FN(from_class)(xr, begin), FN(from_class)(to, begin),
+                                end - begin);
+        }
+    else
+        for (int r = 0; r < FN(passes)(layout, t); r++)
+            FN(log_softmax_row)(layout, &of, r, FN(row_of)(x, r), FN(row_of)(out, r), n);
 }
 /* One row of several blocks, which a team shares. */
 typedef struct {

@@ -112,6 +112,15 @@ SG_BODY void FN(put)(int layout, FN(view) x, ptrdiff_t v, ptrdiff_t n, vreal a) 
     if (left == VL) vstore(x.p + v * VL, a);
     else vstore_n(x.p + v * VL, a, left);
 }
+/* n results across, to p: long rows' from a line of the cache on, so that no vector crosses one, then those before; of classes [begin,
+ * end). NumPy's large arrays begin 16 bytes after a line. Zen 4, us: softmax (300, 1000) 104 -> 97, (1, 1000000) 317 -> 293; vjp (300, 1000)
+ * 64 -> 55, float64 132 -> 111. */
+#define EACH_PART(p, n, begin, end) \
+    for (ptrdiff_t begin = FN(to_line)(p, n), end = (n); end > 0; end = begin, begin = 0)
+SG_INLINE ptrdiff_t FN(to_line)(const real *p, ptrdiff_t n) {
+    return n < SG_ALIGNED_N ? 0 : (ptrdiff_t)((64 - (uintptr_t)p % 64) % 64 / sizeof(real));
+}
+
 /* The same where `full` says that every lane belongs to the row. */
 SG_INLINE vreal FN(read)(int layout, int full, FN(view) x, ptrdiff_t v, ptrdiff_t n, real fill) {
     return full ? vload(x.p + v * x.step) : FN(get)(layout, x, v, n, fill);
@@ -130,19 +139,19 @@ SG_INLINE int FN(rows_are_even)(const FN(tile) *t, const sg_array *a, ptrdiff_t 
     return t->call->inner == 1 || t->i + t->rows <= t->call->inner;
 }
 
-/* Rows of fewer classes than a transposed tile is wide, one behind the other: through a buffer, where what the tile
+/* Rows of fewer classes than a transposed tile is wide, one behind the other, n vectors: through a buffer, where what the tile
  * reads or writes beyond a row is the next row's or nobody's. */
 SG_INLINE void FN(unpack_rows)(const real *p, ptrdiff_t n, vreal v[VTILE]) {
-    real packed[VL * VTILE];
-    memcpy(packed, p, (size_t)(VL * n) * sizeof(real));
-    for (ptrdiff_t i = VL * n; i < (VL - 1) * n + VTILE; i++) packed[i] = 0;
+    SG_ALIGN64 real packed[VL * VTILE];
+    SG_UNROLL(k, VTILE - 1) if (k < n) vstore(packed + k * VL, vload(p + k * VL)); /* no call of memcpy */
+    vstore(packed + n * VL, vset1(0));
     vload_tile(packed, n, v);
 }
 SG_INLINE void FN(pack_rows)(real *p, ptrdiff_t n, const vreal v[VTILE]) {
-    real packed[VL * VTILE];
+    SG_ALIGN64 real packed[VL * VTILE];
     vstore_tile(packed, n,
                 v); /* rows in ascending order: each overwrites what the one before wrote too much */
-    memcpy(p, packed, (size_t)(VL * n) * sizeof(real));
+    SG_UNROLL(k, VTILE - 1) if (k < n) vstore(p + k * VL, vload(packed + k * VL));
 }
 
 /* Rows of more classes in lanes. */
@@ -183,7 +192,15 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
         }
     }
 }
-/* Its inverse. */
+/* VL rows of n vectors in lanes, n >= VTILE, to rows `stride` elements apart; and any rows of a tile to where `a` has them. */
+SG_NOINLINE void FN(lanes_to_rows)(const real *src, ptrdiff_t n, real *p, ptrdiff_t stride) {
+    for (ptrdiff_t i = 0; i < n; i += VTILE) {
+        vreal v[VTILE];
+        ptrdiff_t j = i < n - VTILE ? i : n - VTILE;
+        SG_UNROLL(k, VTILE) v[k] = vload(src + (j + k) * VL);
+        vstore_tile(p + j, stride, v);
+    }
+}
 SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const real *src) {
     ptrdiff_t stride = 0, n = t->n;
     const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
@@ -195,12 +212,7 @@ SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const r
         return;
     }
     if (even && n >= VTILE) {
-        for (ptrdiff_t i = 0; i < n; i += VTILE) {
-            vreal v[VTILE];
-            ptrdiff_t j = i < n - VTILE ? i : n - VTILE;
-            SG_UNROLL(k, VTILE) v[k] = vload(src + (j + k) * VL);
-            vstore_tile(p + j, stride, v);
-        }
+        FN(lanes_to_rows)(src, n, p, stride);
         return;
     }
     if (FN(rows_are_even)(t, a, &stride) && stride == 1) {

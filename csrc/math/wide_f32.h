@@ -52,6 +52,32 @@ SG_BODY wide_f32 wide_fold_lanes_f32(wide_f32 x) {
     return (wide_f32){s, s};
 }
 
+/* The same of each of `count` rows, 16 at most, in its lane: as wide_fold_rows_f64. */
+SG_INLINE void wide_fold_step_f32(int k, vf64 v[], int pairs) {
+    const mf64 with = lanes_with_f64(k);
+    SG_UNROLL(i, pairs) {
+        vf64 own, other;
+        partners_f64(k, with, v[2 * i], v[2 * i + 1], &own, &other);
+        v[i] = vf64_add(own, other);
+    }
+}
+SG_INLINE vf64 wide_fold_eight_f32(const wide_f32 rows[], int count) {
+    static const int reversed[8] = {0, 4, 2, 6, 1, 5, 3, 7};
+    vf64 v[8];
+    SG_UNROLL(i, 8) {
+        const wide_f32 row = rows[reversed[i] < count ? reversed[i] : 0];
+        v[i] = vf64_add(row.a, row.b);
+    }
+    wide_fold_step_f32(4, v, 4);
+    wide_fold_step_f32(2, v, 2);
+    wide_fold_step_f32(1, v, 1);
+    return v[0];
+}
+SG_BODY wide_f32 wide_fold_rows_f32(const wide_f32 rows[], int count) {
+    const vf64 low = wide_fold_eight_f32(rows, count);
+    return (wide_f32){low, count > 8 ? wide_fold_eight_f32(rows + 8, count - 8) : low};
+}
+
 /* An exact running sum of terms e = scale (1 + frac), 0 <= e < 1.42 2^a, at most SUM_GROUP_F32 of them a lane: a fixed-point
  * number, so that no order of addition changes a bit (kernel/sum.h says what that is good for). Two constants cut a term
  * in two, and the bits of what they give are added as integers:

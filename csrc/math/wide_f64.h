@@ -211,6 +211,27 @@ SG_BODY wide_f64 wide_fold_lanes_f64(wide_f64 x) {
     return wide_add_f64(x, wide_swap_f64(x, 1));
 }
 
+/* The same of each of `count` rows, 8 at most, in its lane: 7 additions in the place of 3 a row. Lanes beyond hold that of some row. A step puts
+ * the next bit of a row's number into the lane's, from the highest on; so that they come in the order of their bits reversed. */
+SG_INLINE void wide_fold_step_f64(int k, wide_f64 v[], int pairs) {
+    const mf64 with = lanes_with_f64(k);
+    SG_UNROLL(i, pairs) {
+        wide_f64 own, other;
+        partners_f64(k, with, v[2 * i].hi, v[2 * i + 1].hi, &own.hi, &other.hi);
+        partners_f64(k, with, v[2 * i].lo, v[2 * i + 1].lo, &own.lo, &other.lo);
+        v[i] = wide_add_f64(own, other);
+    }
+}
+SG_BODY wide_f64 wide_fold_rows_f64(const wide_f64 rows[], int count) {
+    static const int reversed[8] = {0, 4, 2, 6, 1, 5, 3, 7};
+    wide_f64 v[8];
+    SG_UNROLL(i, 8) v[i] = rows[reversed[i] < count ? reversed[i] : 0];
+    wide_fold_step_f64(4, v, 4);
+    wide_fold_step_f64(2, v, 2);
+    wide_fold_step_f64(1, v, 1);
+    return v[0];
+}
+
 SG_INLINE void wide_store_f64(wide_f64 x, double hi[8], double lo[8]) {
     vf64_store(hi, x.hi);
     vf64_store(lo, x.lo);

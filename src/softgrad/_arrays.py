@@ -16,6 +16,7 @@ import numpy as np
 from numpy.exceptions import AxisError, TooHardError
 
 from softgrad import _core
+from softgrad._core import is_bfloat16
 from softgrad._interop import as_array, as_memory
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,8 +24,7 @@ Out = Any  # an ndarray, or what shares its memory with one: see _interop.py
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
-# Floating types, and what each computes in. Integers and bool become float64. bfloat16 is ml_dtypes', which is not
-# imported here: is_bfloat16.
+# Floating types, and what each computes in. Integers and bool become float64. bfloat16 is ml_dtypes': is_bfloat16.
 COMPUTES_IN: dict[type, np.dtype[Any]] = {
     np.float16: FLOAT32,
     np.float32: FLOAT32,
@@ -35,12 +35,6 @@ SUPPORTED = "float16, bfloat16, float32 or float64"
 # Steps that NumPy may take to find out whether two arrays overlap before it gives up. (Any: its stubs
 # know of no numbers but 0 and -1.)
 OVERLAP_WORK: Any = 1000
-
-
-def is_bfloat16(dtype: np.dtype[Any]) -> bool:
-    """Whether that is the bfloat16 of ml_dtypes."""
-    kind = dtype.type
-    return kind.__name__ == "bfloat16" and kind.__module__ == "ml_dtypes"
 
 
 def computing_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -10,9 +10,9 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint16_t
 
 from softgrad._kernels cimport (
-    SG_CAPSULE, SG_CAPSULE_MINOR, sg_api, sg_array, sg_call, sg_call_of, sg_find_bad_label, sg_get_num_threads, sg_half,
+    SG_CAPSULE, SG_CAPSULE_MINOR, sg_api, sg_array, sg_call, sg_call_of, sg_get_num_threads, sg_half,
     sg_isa, sg_isa_best, sg_isa_find, sg_isa_list, sg_isa_portable_is_fused, sg_kernel, sg_kernels, sg_run,
-    sg_set_num_threads, sg_sum, sg_threading_layer)
+    sg_set_num_threads, sg_threading_layer)
 
 
 cdef extern from "fpmode.h" nogil:
@@ -165,7 +165,7 @@ cdef void reduce_into(
     """sum(loss) / sum(norm), the sum in the fixed order, rounded to float32 or float64."""
     cdef double total[2]
     cdef sg_fpmode mode = sg_fpmode_enter()
-    sg_sum(loss, n, total)
+    isa.sum(loss, n, total)
     if itemsize == sizeof(float):
         (<float *> out)[0] = <float> ratio(total, norm)
     else:
@@ -174,6 +174,12 @@ cdef void reduce_into(
 
 
 # ---- From a memoryview to a kernel ---------------------------------------------------------------
+
+def is_bfloat16(dtype):
+    """Whether that is the bfloat16 of ml_dtypes, which is not imported here."""
+    kind = dtype.type
+    return kind.__name__ == "bfloat16" and kind.__module__ == "ml_dtypes"
+
 
 cdef bint is_double(object a) except -1:
     return a.dtype.char == "d"
@@ -386,7 +392,7 @@ def find_bad_label(const int64_t[::1] labels, long long n, long long ignore_inde
     """Position of the first label outside [0, n) that is not `ignore_index`, or -1."""
     if labels.shape[0] == 0:
         return -1
-    return sg_find_bad_label(&labels[0], labels.shape[0], n, ignore_index)
+    return isa.find_bad_label(&labels[0], labels.shape[0], n, ignore_index)
 
 
 def reduce(const double[::1] loss, tuple norm, real[::1] out):
@@ -408,10 +414,22 @@ cdef const sg_isa *isa_in_use() noexcept nogil:
     return isa
 
 
+cdef ptrdiff_t bad_label(
+    const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index,
+) noexcept nogil:
+    return isa.find_bad_label(labels, rows, n, ignore_index)
+
+
+cdef void sum_of(const double *values, ptrdiff_t n, double *total) noexcept nogil:
+    cdef sg_fpmode mode = sg_fpmode_enter()
+    isa.sum(values, n, total)
+    sg_fpmode_leave(mode)
+
+
 cdef sg_api api
 api.minor, api.call_size = SG_CAPSULE_MINOR, sizeof(sg_call)
 api.isa = isa_in_use
-api.run, api.find_bad_label, api.sum = sg_run, sg_find_bad_label, sg_sum
+api.run, api.find_bad_label, api.sum = sg_run, bad_label, sum_of
 api.set_num_threads, api.get_num_threads = sg_set_num_threads, sg_get_num_threads
 api.total_weight, api.reduce = divisor, reduce_into
 _C_API_1 = PyCapsule_New(&api, SG_CAPSULE, NULL)  # the last part of SG_CAPSULE

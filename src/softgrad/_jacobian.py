@@ -73,7 +73,10 @@ def softmax_jacobian(
            [-0.02203304,  0.18483645, -0.1628034 ],
            [-0.05989202, -0.1628034 ,  0.22269543]])
     """
-    return _jacobian("softmax_jacobian", _core.softmax_jacobian, x, axis, temperature, out)
+    result = _core.plain_softmax_jacobian(x, axis, temperature, out)
+    if result is None:
+        result = _jacobian("softmax_jacobian", _core.softmax_jacobian, x, axis, temperature, out)
+    return result
 
 
 def log_softmax_jacobian(
@@ -115,7 +118,12 @@ def log_softmax_jacobian(
            [-0.09003057,  0.75527153, -0.66524096],
            [-0.09003057, -0.24472847,  0.33475904]])
     """
-    return _jacobian("log_softmax_jacobian", _core.log_softmax_jacobian, x, axis, temperature, out)
+    result = _core.plain_log_softmax_jacobian(x, axis, temperature, out)
+    if result is None:
+        result = _jacobian(
+            "log_softmax_jacobian", _core.log_softmax_jacobian, x, axis, temperature, out
+        )
+    return result
 
 
 def _jacobian(

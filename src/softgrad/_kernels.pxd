@@ -53,15 +53,15 @@ cdef extern from "softgrad.h" nogil:
         const sg_kernels *f64
         const sg_half *f16
         const sg_half *bf16
+        void (*sum)(const double *values, ptrdiff_t n, double *total) noexcept nogil
+        ptrdiff_t (*find_bad_label)(
+            const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index) noexcept nogil
 
     const sg_isa *const *sg_isa_list()
     const sg_isa *sg_isa_best()
     const sg_isa *sg_isa_find(const char *name)
     bint sg_isa_portable_is_fused()
 
-    ptrdiff_t sg_find_bad_label(
-        const int64_t *labels, ptrdiff_t rows, int64_t n, int64_t ignore_index)
-    void sg_sum(const double *values, ptrdiff_t n, double *total)
     int sg_run(sg_kernel *kernel, const sg_call *call, size_t itemsize)
     void sg_set_num_threads(int n)
     int sg_get_num_threads()

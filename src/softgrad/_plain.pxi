@@ -5,8 +5,9 @@ from cpython.buffer cimport (
     PyBUF_RECORDS_RO, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from libc.stdlib cimport free, malloc
 
-cdef object empty, float16, float32, float64, ndarray  # C variables: no look-up in each call
-from numpy import empty, float16, float32, float64, ndarray
+cdef object empty, float32, float64, ndarray  # C variables: no look-up in each call
+from numpy import empty, float32, float64, ndarray
+cdef object bfloat16 = None  # the dtype, once an array of it has been seen: what asks for it costs others 30 ns an array
 
 
 # Buffers held for the time of a call.
@@ -23,15 +24,24 @@ cdef void release(Held *held) noexcept:
 
 cdef Py_buffer *hold(Held *held, object a) except? NULL:
     """The buffer of a plain array: exactly numpy.ndarray, of a native type of one letter, aligned,
-    C-contiguous, with dimensions, not empty. NULL for anything else. format[0] is e, f, d, l or q, say."""
+    C-contiguous, with dimensions, not empty. NULL for anything else. format[0] is e, f, d, l or q, say; E for bfloat16."""
+    global bfloat16
     cdef Py_buffer *view = &held.view[held.count]
+    cdef bint no_name = False  # the buffer protocol has none for this type
     if type(a) is not ndarray:
         return NULL
+    if bfloat16 is not None:
+        no_name = a.dtype is bfloat16
     try:
-        PyObject_GetBuffer(a, view, PyBUF_RECORDS_RO)
-    except ValueError:  # a dtype that the buffer protocol does not know
+        PyObject_GetBuffer(a.view(uint16) if no_name else a, view, PyBUF_RECORDS_RO)
+        held.count += 1
+    except ValueError:
+        dtype = a.dtype
+        if is_bfloat16(dtype) and dtype.isnative:
+            bfloat16 = dtype  # from the next call on
         return NULL
-    held.count += 1
+    if no_name:
+        view.format = b"E"  # NumPy does not look at it again
     if (view.ndim == 0 or view.len == 0 or view.format[0] == 0 or view.format[1] != 0
             or <size_t> view.buf % <size_t> view.itemsize != 0
             or not PyBuffer_IsContiguous(view, c"C")):
@@ -40,8 +50,11 @@ cdef Py_buffer *hold(Held *held, object a) except? NULL:
 
 
 cdef bint is_real(const Py_buffer *a) noexcept:
-    """float32, float64 or float16; the buffer protocol has no bfloat16."""
-    return a.format[0] == c"f" or a.format[0] == c"d" or a.format[0] == c"e"
+    return is_half(a) or a.format[0] == c"f" or a.format[0] == c"d"
+
+
+cdef bint is_half(const Py_buffer *a) noexcept:
+    return a.format[0] == c"e" or a.format[0] == c"E"
 
 
 cdef bint is_int64(const Py_buffer *a) noexcept:
@@ -76,9 +89,9 @@ cdef Py_buffer *hold_out(Held *held, object out, const Py_buffer *x) except? NUL
     return view
 
 
-cdef object new(const Py_buffer *x, tuple shape):
-    """A new array of the type of x."""
-    return empty(shape, float32 if x.format[0] == c"f" else float64 if x.format[0] == c"d" else float16)
+cdef object new(const Py_buffer *x, object a, tuple shape):
+    """A new array of the type of x, which is the buffer of `a`."""
+    return empty(shape, float32 if x.format[0] == c"f" else float64 if x.format[0] == c"d" else a.dtype)
 
 
 cdef object new_wide(const Py_buffer *x, tuple shape):
@@ -101,7 +114,7 @@ cdef bint is_float(object value, double wanted) except -1:
 cdef sg_array rows_of(const Py_buffer *a) noexcept:
     cdef sg_array result
     result.data, result.outer, result.axis, result.inner = a.buf, a.shape[a.ndim - 1], 1, 0
-    result.half = isa.f16 if a.format[0] == c"e" else NULL
+    result.half = isa.f16 if a.format[0] == c"e" else isa.bf16 if a.format[0] == c"E" else NULL
     return result
 
 
@@ -151,7 +164,7 @@ cdef object map_rows(sg_kernel *single, sg_kernel *double_, object x, object g, 
         if xv == NULL or not is_real(xv) or not is_last(axis, xv.ndim):
             return None
         if out is None:
-            out = new(xv, x.shape)
+            out = new(xv, x, x.shape)
         ov = xv if out is x else hold_out(&held, out, xv)
         if ov == NULL or ov.readonly:
             return None
@@ -162,6 +175,44 @@ cdef object map_rows(sg_kernel *single, sg_kernel *double_, object x, object g, 
             if gv == NULL or not alike(gv, xv) or not (gv.buf == ov.buf or apart(gv, ov)):
                 return None
             call.g = rows_of(gv)
+        run(double_ if xv.format[0] == c"d" else single, &call, computing_size(xv))
+        return out
+    finally:
+        release(&held)
+
+
+def plain_softmax_jacobian(x, axis, temperature, out):
+    return matrices(f32.softmax_jacobian, f64.softmax_jacobian, x, axis, temperature, out)
+
+
+def plain_log_softmax_jacobian(x, axis, temperature, out):
+    return matrices(f32.log_softmax_jacobian, f64.log_softmax_jacobian, x, axis, temperature, out)
+
+
+cdef object matrices(sg_kernel *single, sg_kernel *double_, object x, object axis, object temperature, object out):
+    """out = kernel(x), a matrix for each row; rows being the last axis."""
+    cdef Held held
+    cdef sg_call call
+    cdef Py_buffer *xv
+    cdef Py_buffer *ov
+    cdef bint given = out is not None
+    held.count = 0
+    if not is_float(temperature, 1.0):
+        return None
+    try:
+        xv = hold(&held, x)
+        if xv == NULL or not is_real(xv) or not is_last(axis, xv.ndim):
+            return None
+        call = describe_rows(xv)
+        if not given:
+            out = new(xv, x, x.shape + (call.n,))
+        ov = hold(&held, out)
+        if ov == NULL or given and (
+                ov.readonly or ov.format[0] != xv.format[0] or ov.ndim != xv.ndim + 1
+                or not same_shape(ov, xv, xv.ndim) or ov.shape[xv.ndim] != call.n or not apart(ov, xv)):
+            return None
+        call.out = rows_of(ov)
+        call.out.axis, call.out.outer, call.row_work = call.n, call.n * call.n, call.n * call.n
         run(double_ if xv.format[0] == c"d" else single, &call, computing_size(xv))
         return out
     finally:
@@ -203,19 +254,23 @@ cdef enum Wanted:
 
 
 def plain_cross_entropy(logits, targets, axis, tuple options):
-    return losses_of_rows(LOSS, logits, targets, axis, options, None)
+    return losses_of_rows(LOSS, logits, targets, axis, options, None, None)
 
 
 def plain_cross_entropy_value_and_grad(logits, targets, axis, tuple options, out):
-    return losses_of_rows(LOSS_GRAD, logits, targets, axis, options, out)
+    return losses_of_rows(LOSS_GRAD, logits, targets, axis, options, out, None)
 
 
 def plain_cross_entropy_grad(logits, targets, axis, tuple options, out):
-    return losses_of_rows(GRAD, logits, targets, axis, options, out)
+    return losses_of_rows(GRAD, logits, targets, axis, options, out, None)
 
 
 def plain_cross_entropy_grad_hess(logits, targets, axis, tuple options, out):
-    return None if out is not None else losses_of_rows(GRAD_HESS, logits, targets, axis, options, None)
+    if out is None:
+        return losses_of_rows(GRAD_HESS, logits, targets, axis, options, None, None)
+    if type(out) is not tuple or len(<tuple> out) != 2:
+        return None
+    return losses_of_rows(GRAD_HESS, logits, targets, axis, options, (<tuple> out)[0], (<tuple> out)[1])
 
 
 cdef bint no_options(tuple options) except -1:
@@ -236,19 +291,20 @@ cdef bint take_targets(Held *held, sg_call *call, object targets, const Py_buffe
         return False
     if is_int64(view) and view.ndim == x.ndim - 1 and same_shape(view, x, view.ndim):
         call.labels, call.ignore_index = <const int64_t *> view.buf, -100
-        return sg_find_bad_label(call.labels, call.outer, call.n, -100) < 0
+        return isa.find_bad_label(call.labels, call.outer, call.n, -100) < 0
     call.g = rows_of(view)
     return alike(view, x)
 
 
 cdef object losses_of_rows(
-    Wanted wanted, object logits, object targets, object axis, tuple options, object out,
+    Wanted wanted, object logits, object targets, object axis, tuple options, object out, object hess,
 ):
     cdef Held held
     cdef sg_call call
     cdef const sg_kernels *kernels
     cdef Py_buffer *x
     cdef Py_buffer *result
+    cdef Py_buffer *curvature
     held.count = 0
     call.loss = NULL
     if not no_options(options):
@@ -263,14 +319,19 @@ cdef object losses_of_rows(
         kernels = f64 if x.format[0] == c"d" else f32
         if wanted != LOSS:
             if out is None:
-                out = new(x, logits.shape)
+                out = new(x, logits, logits.shape)
             result = x if out is logits else hold_out(&held, out, x)
             if result == NULL or result.readonly or not apart(result, &held.view[1]):
                 return None
             call.out = rows_of(result)
         if wanted == GRAD_HESS:
-            hess = new(x, logits.shape)
-            call.hess = rows_of(hold(&held, hess))
+            if hess is None:
+                hess = new(x, logits, logits.shape)
+            curvature = hold_out(&held, hess, x)
+            if (curvature == NULL or curvature.buf == x.buf or not apart(curvature, &held.view[1])
+                    or not apart(curvature, result)):
+                return None
+            call.hess = rows_of(curvature)
         if options[3] == "mean":
             divisor(kernels, &call, call.norm)
         if wanted == LOSS or wanted == LOSS_GRAD:

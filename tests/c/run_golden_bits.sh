@@ -1,5 +1,5 @@
 #!/bin/sh
-# run_golden_bits.sh - the results' bits on this machine and, under qemu, on AArch64, against golden_bits.txt; and the same
+# run_golden_bits.sh - the results' bits on this machine and, under qemu, on AArch64, against golden_bits.txt; totals.c; and the same
 # kernels between guard pages: guard_pages.c takes 16 numbers of classes with all remainders of 16, with SOFTGRAD_FULL=1 all 300;
 # under qemu, which takes twenty times as long, 4 or those 16.
 # With --update, write that file instead: a deliberate change of bits, to be named in CHANGELOG.md.
@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 check() {
     echo "== $1${2:+, $2}"
     sh tests/c/build.sh "$1 -O2" "$work/csrc"
-    for test in golden_bits guard_pages; do
+    for test in golden_bits guard_pages totals; do
         # $1 is a command with its options, $2 a command or nothing.
         # shellcheck disable=SC2086
         $1 $flags "$work"/csrc/*.o tests/c/$test.c -o "$work/$test" -lm -lpthread
@@ -26,6 +26,7 @@ check() {
     fi
     diff tests/c/golden_bits.txt "$work/bits.txt"
     echo "$(wc -l <"$work/bits.txt") passed, 0 failed"
+    ${2:-} "$work/totals"
     if [ -n "${2:-}" ]; then
         $2 "$work/guard_pages" "$emulated"
     else
