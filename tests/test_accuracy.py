@@ -269,6 +269,23 @@ def test_temperature(isa, dtype, family, temperature):
 
 
 @pytest.mark.parametrize(
+    ("family", "power"),
+    [
+        *[("scale1", power) for power in (-0.95, -0.5, 0.3, 0.6, 0.8, 0.95)],
+        *[("scale20", power) for power in (0.3, 0.6, 0.8, 0.95)],  # below, s_i that are 0 count
+        ("dominant6", 0.8),
+    ],
+)
+def test_jacobians_at_any_temperature(isa, dtype, family, power):
+    """Factors of a row, 1 / T among them, may leave the range of the type where entries do not."""
+    t = np.finfo(dtype).max ** dtype.type(power)
+    x = logits(family, dtype)[:10] * t
+    e = oracle.Softmax(x / t)
+    assert_within(4, sg.softmax_jacobian(x, temperature=float(t)), e.jacobian / WIDE(t))
+    assert_within(4, sg.log_softmax_jacobian(x, temperature=float(t)), e.log_jacobian / WIDE(t))
+
+
+@pytest.mark.parametrize(
     "family", ["scale1", "scale20", "n3", "n1000", "n32768", "dominant6", "subnormal_results"]
 )
 @pytest.mark.parametrize("product", ["softmax_vjp", "log_softmax_vjp", "log_softmax_jvp"])

@@ -182,18 +182,28 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     FN(scale_rows)(layout, t, p, p, Ms, row.M, FN(wide_set1)(REAL_UP, 0));
     wide sum = FN(wide_add)(row.others, row.top);
     const wide inverse = FN(wide_ldexp)(FN(inverse)(sum), vset1(-REAL_UP_EXPONENT)),
-               T = FN(wide_set1)(c->temperature, 0), by_T = FN(wide_div)(inverse, T);
+               T = FN(wide_set1)(c->temperature, 0);
     const vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi), unit = FN(wide_round)(T);
-    const vreal T_hi = FN(wide_round)(by_T), T_lo = FN(wide_rest)(by_T, T_hi);
-    /* the maximum's own diagonal, whole: what is subnormal before the division by T may not be after it */
+    /* 1 / (sum T), larger by UP^2 where it may be subnormal */
+    const int up = c->temperature > 1 ? 2 * REAL_UP_EXPONENT : 0;
+    const wide by_T = FN(wide_div)(FN(wide_ldexp)(inverse, vset1((real)up)), T);
+    const vreal T_hi = FN(wide_round)(by_T), T_lo = FN(wide_rest)(by_T, T_hi),
+                T_down = vset1((real)sg_power2(-up)), minus = vset1(-1), minus_T_hi = vmul(T_hi, minus),
+                minus_T_lo = vmul(T_lo, minus);
+    /* the maximum's own diagonal, whole: what is subnormal before the division by T may not be after it, and with it sum T may overflow */
     const wide s_others = of_log ? row.others : FN(wide_mul)(FN(wide_div)(row.top, sum), row.others);
-    const vreal top = FN(wide_round)(FN(wide_div)(s_others, FN(wide_mul)(sum, T)));
-    /* what makes the entries: of log_softmax -s_j, which no row's factor follows */
-    const wide root = FN(wide_set1)(ROUNDED_JACOBIANS ? sqrt(c->temperature) : 1, 0),
-               q_factor = of_log ? by_T : FN(wide_div)(FN(inverse)(sum), root);
-    const vreal sign = vset1(of_log ? -1 : 1), q_round = FN(wide_round)(q_factor), q_hi = vmul(q_round, sign),
-                q_lo = vmul(FN(wide_rest)(q_factor, q_round), sign);
-    /* the diagonal; in the place of p what entries are made of; in that of a staged logit what its p lacks, once more from the exponential */
+    const vreal top = FN(wide_round)(c->temperature > 1 ? FN(wide_div)(FN(wide_div)(s_others, sum), T)
+                                                        : FN(wide_div)(s_others, FN(wide_mul)(sum, T)));
+    /* what the entries are made of: of log_softmax -s_j / T, which no row's factor follows; rounded terms q; terms in two parts, with half of
+     * T's exponent, so that the rest of T leaves factors as they are */
+    const double half = ROUNDED_JACOBIANS ? 1 : sg_power2(-sg_exponent(c->temperature) / 2);
+    const wide root =
+                   FN(wide_set1)(ROUNDED_JACOBIANS ? sqrt(c->temperature) : c->temperature * half * half, 0),
+               by_root = FN(wide_div)(inverse, root);
+    const wide q_factor = FN(wide_ldexp)(by_root, vset1(REAL_UP_EXPONENT));
+    const vreal q_hi = FN(wide_round)(q_factor), q_lo = FN(wide_rest)(q_factor, q_hi),
+                p_down = vset1((real)half);
+    /* the diagonal; and in the place of a staged logit what its p lacks, once more from the exponential */
     const FN(limits) limits = FN(limits_of)(row.max);
     const vreal down = vset1((real)sg_power2(REAL_UP_EXPONENT - HEADROOM));
     SG_EACH(layout, t->n, 4, {
@@ -202,15 +212,17 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
         vreal a_rest = vmul(vfma(scale, frac, vsub(scale, vfma(scale, frac, scale))), down);
         vreal rest = vsub(vfnma(a, hi, vset1(1)), vfma(a_rest, hi, vmul(a, lo)));
-        vreal s = FN(in_parts)(a, a_rest, T_hi, T_lo);
+        vreal s = vmul(FN(in_parts)(a, a_rest, T_hi, T_lo), T_down);
         vreal d = of_log ? vdiv(rest, unit) : vmul(s, rest);
+        vreal entry = of_log              ? vmul(FN(in_parts)(a, a_rest, minus_T_hi, minus_T_lo), T_down)
+                      : ROUNDED_JACOBIANS ? FN(in_parts)(a, a_rest, q_hi, q_lo)
+                                          : vmul(a, p_down);
         FN(write)(layout, full, diagonal, v, t->n, vselect(veq(b, row.max), top, d));
-        if (of_log || ROUNDED_JACOBIANS)
-            FN(write)(layout, full, p, v, t->n, FN(in_parts)(a, a_rest, q_hi, q_lo));
-        FN(write)(layout, full, staged, v, t->n, a_rest);
+        FN(write)(layout, full, p, v, t->n, entry);
+        FN(write)(layout, full, staged, v, t->n, vmul(a_rest, p_down));
     });
     const wide factor =
-        ROUNDED_JACOBIANS ? FN(wide_set1)(1 / (REAL_UP * REAL_UP), 0) : FN(wide_mul)(inverse, by_T);
+        ROUNDED_JACOBIANS ? FN(wide_set1)(1 / (REAL_UP * REAL_UP), 0) : FN(wide_mul)(inverse, by_root);
     const vreal factor_hi = FN(wide_round)(factor), factor_lo = FN(wide_rest)(factor, factor_hi);
     if (layout == LAYOUT_SHORT && t->rows == VL && t->n * t->n <= SHORT_N && c->out.axis == t->n &&
         !c->out.half) {

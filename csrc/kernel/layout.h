@@ -57,5 +57,11 @@ static inline double sg_power2(int k) {
     memcpy(&p, &bits, sizeof p);
     return p;
 }
+/* The exponent of |a|, -1023 where it is subnormal, 1024 where it is not finite. */
+static inline int sg_exponent(double a) {
+    uint64_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return (int)(bits >> 52 & 0x7ff) - 1023;
+}
 
 #endif

@@ -9,9 +9,7 @@ typedef struct {
 
 /* One lane of g 2^d, any exponent: |hi| into [1/REAL_FACTOR, REAL_FACTOR], what is left into pre. */
 SG_NOINLINE void FN(factor_lane)(double g_hi, double g_lo, int d, real *pre, real *hi, real *lo) {
-    uint64_t bits;
-    memcpy(&bits, &g_hi, sizeof bits);
-    int e = (int)(bits >> 52 & 0x7ff) - 1023;
+    const int e = sg_exponent(g_hi);
     *pre = 1;
     *hi = (real)g_hi;
     *lo = 0;
