@@ -1,5 +1,5 @@
-/* partners.h - what folding several vectors together takes (kernel/fold.h, wide_fold_rows): half of the lanes of one and half of another's
- * make a vector. Included once per dtype, no include guard. */
+/* partners.h - which lanes are added when several vectors are folded together (kernel/fold.h; wide_fold_rows). Included once per dtype, no
+ * include guard. */
 
 /* The lanes l with l & k, k a power of two: (l + 1/2) / 2k is above its nearest integer where the bit is 0. */
 SG_INLINE vmask FN(lanes_with)(int k) {
@@ -12,3 +12,5 @@ SG_INLINE void FN(partners)(int k, vmask with, vreal a, vreal b, vreal *own, vre
     *own = vselect(with, b, a);
     *other = vxor(vselect(with, a, b), k);
 }
+/* Where row i of eight comes in, for steps of k = 4, 2, 1 to leave it in lane i: the bits of i reversed. */
+SG_INLINE int FN(reversed)(int i) { return (i & 1) << 2 | (i & 2) | i >> 2; }

@@ -62,10 +62,9 @@ SG_INLINE void wide_fold_step_f32(int k, vf64 v[], int pairs) {
     }
 }
 SG_INLINE vf64 wide_fold_eight_f32(const wide_f32 rows[], int count) {
-    static const int reversed[8] = {0, 4, 2, 6, 1, 5, 3, 7};
     vf64 v[8];
     SG_UNROLL(i, 8) {
-        const wide_f32 row = rows[reversed[i] < count ? reversed[i] : 0];
+        const wide_f32 row = rows[reversed_f64(i) < count ? reversed_f64(i) : 0];
         v[i] = vf64_add(row.a, row.b);
     }
     wide_fold_step_f32(4, v, 4);

@@ -211,8 +211,7 @@ SG_BODY wide_f64 wide_fold_lanes_f64(wide_f64 x) {
     return wide_add_f64(x, wide_swap_f64(x, 1));
 }
 
-/* The same of each of `count` rows, 8 at most, in its lane: 7 additions in the place of 3 a row. Lanes beyond hold that of some row. A step puts
- * the next bit of a row's number into the lane's, from the highest on; so that they come in the order of their bits reversed. */
+/* The same of each of `count` rows, 8 at most, in its lane: 7 additions in the place of 3 a row. Lanes beyond hold that of some row. */
 SG_INLINE void wide_fold_step_f64(int k, wide_f64 v[], int pairs) {
     const mf64 with = lanes_with_f64(k);
     SG_UNROLL(i, pairs) {
@@ -223,9 +222,8 @@ SG_INLINE void wide_fold_step_f64(int k, wide_f64 v[], int pairs) {
     }
 }
 SG_BODY wide_f64 wide_fold_rows_f64(const wide_f64 rows[], int count) {
-    static const int reversed[8] = {0, 4, 2, 6, 1, 5, 3, 7};
     wide_f64 v[8];
-    SG_UNROLL(i, 8) v[i] = rows[reversed[i] < count ? reversed[i] : 0];
+    SG_UNROLL(i, 8) v[i] = rows[reversed_f64(i) < count ? reversed_f64(i) : 0];
     wide_fold_step_f64(4, v, 4);
     wide_fold_step_f64(2, v, 2);
     wide_fold_step_f64(1, v, 1);
