@@ -1,14 +1,5 @@
 /* kernels.h - every kernel, once per dtype, in the words of the vocabulary that was included before. */
-#include "real_f32.h"
-#include "math/partners.h"
-#include "real_end.h"
-
-#include "real_f64.h"
-#include "math/partners.h"
-#include "real_end.h"
-
-#include "math/wide_f32.h"
-#include "math/wide_f64.h"
+#include "math/wide.h"
 
 #include "math/polynomials.h"
 

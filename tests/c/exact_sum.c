@@ -68,8 +68,7 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #endif
 #include SG_TEST_ISA_HEADER
 
-#include "math/wide_f32.h"
-#include "math/wide_f64.h"
+#include "math/wide.h"
 
 /* The units of the two parts are 2^(a - UPPER) and 2^(a - LOWER); a term is off by half of the second, and by
  * less than 2^-EXTRA of that for the rounding of what is left of it. */

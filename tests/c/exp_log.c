@@ -11,8 +11,7 @@
 SG_TARGET_BEGIN("avx2,fma,f16c")
 #include "simd/avx2.h"
 
-#include "math/wide_f32.h"
-#include "math/wide_f64.h"
+#include "math/wide.h"
 
 #include "math/polynomials.h"
 
