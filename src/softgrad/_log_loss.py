@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from softgrad import _core
 from softgrad._losses import Options, evaluate
 
 if TYPE_CHECKING:
@@ -54,8 +55,11 @@ def log_loss(
     >>> print(f"{sg.log_loss([0.228, 0.619, 0.153], 1):.5f}")  # -ln 0.619
     0.47965
     """
-    options = Options(weight, sample_weight, ignore_index, reduction)
-    return evaluate("log_loss", "probs", probs, targets, axis, options)[0]
+    options = (weight, sample_weight, ignore_index, reduction, 0.0, 1.0, 0.0)
+    result = _core.plain_log_loss(probs, targets, axis, options)
+    if result is None:
+        (result,) = evaluate("log_loss", "probs", probs, targets, axis, Options(*options))
+    return result
 
 
 def log_loss_value_and_grad(
@@ -107,7 +111,9 @@ def log_loss_value_and_grad(
     >>> print(grad + 0.0)  # -1 / 0.5 at the label
     [ 0. -2.  0.]
     """
-    options = Options(weight, sample_weight, ignore_index, reduction)
-    function = "log_loss_value_and_grad"
-    loss, grad = evaluate(function, "probs", probs, targets, axis, options, (out,))
-    return loss, grad
+    options = (weight, sample_weight, ignore_index, reduction, 0.0, 1.0, 0.0)
+    pair = _core.plain_log_loss_value_and_grad(probs, targets, axis, options, out)
+    if pair is None:
+        function = "log_loss_value_and_grad"
+        pair = evaluate(function, "probs", probs, targets, axis, Options(*options), (out,))
+    return pair

@@ -32,14 +32,15 @@ def matmul(a: Array, b: Array, out: Array, *, add: bool = False) -> None:
     widest = limit if fit_b else limit // k_step
     n_step = min(n, widest, max(math.isqrt(limit), limit // m))
     m_step = max(1, min(m, limit // n_step, limit if fit_a else limit // k_step))
+    product = np.empty((m_step, n_step), out.dtype) if add or k_step < k else None
     for j in range(0, n, n_step):
         for depth in range(0, k, k_step):
             right = _block(b[depth : depth + k_step, j : j + n_step], fit_b, out.dtype)
             for i in range(0, m, m_step):
                 left = _block(a[i : i + m_step, depth : depth + k_step], fit_a, out.dtype)
                 block = out[i : i + m_step, j : j + n_step]
-                if add or depth > 0:
-                    block += np.matmul(left, right)
+                if product is not None and (add or depth > 0):
+                    block += np.matmul(left, right, out=product[: len(left), : right.shape[1]])
                 else:
                     np.matmul(left, right, out=block)
 

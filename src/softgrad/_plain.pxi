@@ -1,19 +1,23 @@
-# _plain.pxi - the short way to a kernel for the common small call: plain arrays, no options. Each
+# _plain.pxi - the short way to a kernel for the common small call: plain arrays, numbers of Python's. Each
 # function returns None for any other arguments, wrong ones too, and the general path takes them.
 # A raw Py_buffer costs 40 ns; a typed memoryview 200.
 from cpython.buffer cimport (
     PyBUF_RECORDS_RO, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
+from cpython.long cimport PyLong_AsLongLongAndOverflow
+from libc.float cimport DBL_MAX, FLT_MAX
+from libc.math cimport INFINITY
 from libc.stdlib cimport free, malloc
+from libc.string cimport strchr
 
-cdef object empty, float32, float64, ndarray  # C variables: no look-up in each call
-from numpy import empty, float32, float64, ndarray
+cdef object empty, float32, float64, int64, ndarray  # C variables: no look-up in each call
+from numpy import empty, float32, float64, int64, ndarray
 cdef object bfloat16 = None  # the dtype, once an array of it has been seen: what asks for it costs others 30 ns an array
 
 
 # Buffers held for the time of a call.
 cdef struct Held:
     int count
-    Py_buffer view[4]
+    Py_buffer view[8]
 
 
 cdef void release(Held *held) noexcept:
@@ -61,10 +65,31 @@ cdef bint is_int64(const Py_buffer *a) noexcept:
     return a.itemsize == 8 and (a.format[0] == c"l" or a.format[0] == c"q")
 
 
+cdef bint is_small_int(const Py_buffer *a) noexcept:
+    """Of less than 64 bits: int64 holds each."""
+    return a.itemsize < 8 and strchr(b"bBhHiIlL", a.format[0]) != NULL
+
+
+cdef bint computes_in(const Py_buffer *a, const Py_buffer *x) noexcept:
+    """Whether `a` is of what x computes in."""
+    return a.format[0] == (c"d" if x.format[0] == c"d" else c"f")
+
+
 cdef bint same_shape(const Py_buffer *a, const Py_buffer *b, int ndim) noexcept:
     cdef int d
     for d in range(ndim):
         if a.shape[d] != b.shape[d]:
+            return False
+    return True
+
+
+cdef bint has_rows_of(const Py_buffer *a, const Py_buffer *x, int axis) noexcept:
+    """Whether the shape of `a` is that of x without the axis."""
+    cdef int d
+    if a.ndim != x.ndim - 1:
+        return False
+    for d in range(a.ndim):
+        if a.shape[d] != x.shape[d if d < axis else d + 1]:
             return False
     return True
 
@@ -78,6 +103,15 @@ cdef bint apart(const Py_buffer *a, const Py_buffer *b) noexcept:
     """Whether two plain arrays share no byte."""
     return (<size_t> a.buf + <size_t> a.len <= <size_t> b.buf
             or <size_t> b.buf + <size_t> b.len <= <size_t> a.buf)
+
+
+cdef bint apart_from(const Held *held, int first, const Py_buffer *a) noexcept:
+    """Whether what is held from `first` on, but for `a` itself, shares no byte with it."""
+    cdef int i
+    for i in range(first, held.count):
+        if &held.view[i] != a and not apart(&held.view[i], a):
+            return False
+    return True
 
 
 cdef Py_buffer *hold_out(Held *held, object out, const Py_buffer *x) except? NULL:
@@ -99,82 +133,128 @@ cdef object new_wide(const Py_buffer *x, tuple shape):
     return empty(shape, float64 if x.format[0] == c"d" else float32)
 
 
+cdef object new_of_rows(const Py_buffer *x, object a, int axis):
+    """The same, a number for each row of x, which is the buffer of `a`; of shape (1,) for the one of a vector."""
+    cdef tuple shape
+    if x.ndim == 1:
+        return new_wide(x, (1,))
+    shape = a.shape
+    return new_wide(x, shape[:axis] + shape[axis + 1:])
+
+
 cdef size_t computing_size(const Py_buffer *x) noexcept:
     return sizeof(double) if x.format[0] == c"d" else sizeof(float)
 
 
-cdef bint is_last(object axis, int ndim) except -1:
-    return type(axis) is int and (axis == -1 or axis == ndim - 1)
+cdef bint take_int(object value, long long *number) except -1:
+    cdef int overflow = 0
+    if type(value) is not int:
+        return False
+    number[0] = PyLong_AsLongLongAndOverflow(value, &overflow)
+    return overflow == 0
 
 
-cdef bint is_float(object value, double wanted) except -1:
-    return type(value) is float and <double> value == wanted
+cdef bint take_axis(object axis, const Py_buffer *x, int *index) except -1:
+    """Find the axis as an index from 0; False if x has it not."""
+    cdef long long given
+    if not take_int(axis, &given) or not -x.ndim <= given < x.ndim:
+        return False
+    index[0] = <int> (given if given >= 0 else given + x.ndim)
+    return True
 
 
-cdef sg_array rows_of(const Py_buffer *a) noexcept:
+cdef bint take_number(object value, const Py_buffer *x, double least, double most, double *number) except -1:
+    """Round `value` to what x computes in; False unless that is a number from `least` to `most`."""
+    cdef double given
+    cdef float rounded
+    cdef long long whole
+    if type(value) is float:
+        given = value
+    elif take_int(value, &whole):
+        given = whole
+    else:
+        return False
+    if x.format[0] != c"d" and given != 0.0 and given != 1.0:
+        narrow_into(&given, 1, &rounded, sizeof(rounded))
+        given = rounded
+    number[0] = given
+    return least <= given <= most
+
+
+cdef bint take_temperature(object value, const Py_buffer *x, double *number) except -1:
+    return take_number(value, x, 0.0, FLT_MAX if x.format[0] != c"d" else DBL_MAX, number) and number[0] > 0.0
+
+
+cdef sg_array array_of(const Py_buffer *a, int axis) noexcept:
     cdef sg_array result
-    result.data, result.outer, result.axis, result.inner = a.buf, a.shape[a.ndim - 1], 1, 0
+    cdef int d
+    result.data, result.inner = a.buf, 1
+    result.axis = 1
+    for d in range(axis + 1, a.ndim):
+        result.axis *= a.shape[d]
+    result.outer = a.shape[axis] * result.axis
     result.half = isa.f16 if a.format[0] == c"e" else isa.bf16 if a.format[0] == c"E" else NULL
     return result
 
 
-cdef sg_call describe_rows(const Py_buffer *x) noexcept:
-    cdef ptrdiff_t n = x.shape[x.ndim - 1]
-    cdef sg_call call = sg_call_of(x.len // x.itemsize // n, n, 1)
-    call.x = rows_of(x)
+cdef sg_call describe_plain(const Py_buffer *x, int axis) noexcept:
+    cdef sg_array rows = array_of(x, axis)
+    cdef sg_call call = sg_call_of(x.len // x.itemsize // rows.outer, x.shape[axis], rows.axis)
+    call.x = rows
     return call
 
 
 # ---- Functions and products ----------------------------------------------------------------------
 
 def plain_softmax(x, axis, temperature, where, out):
-    if where is not None or not is_float(temperature, 1.0):
-        return None
-    return map_rows(f32.softmax, f64.softmax, x, None, axis, out)
+    return None if where is not None else map_rows(f32.softmax, f64.softmax, x, None, axis, temperature, out)
 
 
 def plain_log_softmax(x, axis, temperature, where, out):
-    if where is not None or not is_float(temperature, 1.0):
-        return None
-    return map_rows(f32.log_softmax, f64.log_softmax, x, None, axis, out)
+    return None if where is not None else map_rows(f32.log_softmax, f64.log_softmax, x, None, axis, temperature, out)
 
 
 def plain_softmax_vjp(y, g, axis, out):
-    return None if g is None else map_rows(f32.softmax_vjp, f64.softmax_vjp, y, g, axis, out)
+    return None if g is None else map_rows(f32.softmax_vjp, f64.softmax_vjp, y, g, axis, 1.0, out)
 
 
 def plain_log_softmax_vjp(ly, g, axis, out):
-    return None if g is None else map_rows(f32.log_softmax_vjp, f64.log_softmax_vjp, ly, g, axis, out)
+    return None if g is None else map_rows(f32.log_softmax_vjp, f64.log_softmax_vjp, ly, g, axis, 1.0, out)
 
 
 def plain_log_softmax_jvp(ly, v, axis, out):
-    return None if v is None else map_rows(f32.log_softmax_jvp, f64.log_softmax_jvp, ly, v, axis, out)
+    return None if v is None else map_rows(f32.log_softmax_jvp, f64.log_softmax_jvp, ly, v, axis, 1.0, out)
 
 
-cdef object map_rows(sg_kernel *single, sg_kernel *double_, object x, object g, object axis, object out):
-    """out = kernel(x) or kernel(x, g), rows being the last axis."""
+cdef object map_rows(
+    sg_kernel *single, sg_kernel *double_, object x, object g, object axis, object temperature, object out,
+):
+    """out = kernel(x) or kernel(x, g)."""
     cdef Held held
     cdef sg_call call
+    cdef int index
     cdef Py_buffer *xv
     cdef Py_buffer *gv
     cdef Py_buffer *ov
     held.count = 0
     try:
         xv = hold(&held, x)
-        if xv == NULL or not is_real(xv) or not is_last(axis, xv.ndim):
+        if xv == NULL or not is_real(xv) or not take_axis(axis, xv, &index):
+            return None
+        call = describe_plain(xv, index)
+        if not take_temperature(temperature, xv, &call.temperature):
             return None
         if out is None:
             out = new(xv, x, x.shape)
         ov = xv if out is x else hold_out(&held, out, xv)
         if ov == NULL or ov.readonly:
             return None
-        call = describe_rows(xv)
-        call.out = rows_of(ov)
+        call.out = array_of(ov, index)
         if g is not None:
             gv = hold(&held, g)
             if gv == NULL or not alike(gv, xv) or not (gv.buf == ov.buf or apart(gv, ov)):
                 return None
-            call.g = rows_of(gv)
+            call.g = array_of(gv, index)
         run(double_ if xv.format[0] == c"d" else single, &call, computing_size(xv))
         return out
     finally:
@@ -193,17 +273,18 @@ cdef object matrices(sg_kernel *single, sg_kernel *double_, object x, object axi
     """out = kernel(x), a matrix for each row; rows being the last axis."""
     cdef Held held
     cdef sg_call call
+    cdef int index
     cdef Py_buffer *xv
     cdef Py_buffer *ov
     cdef bint given = out is not None
     held.count = 0
-    if not is_float(temperature, 1.0):
-        return None
     try:
         xv = hold(&held, x)
-        if xv == NULL or not is_real(xv) or not is_last(axis, xv.ndim):
+        if xv == NULL or not is_real(xv) or not take_axis(axis, xv, &index) or index != xv.ndim - 1:
             return None
-        call = describe_rows(xv)
+        call = describe_plain(xv, index)
+        if not take_temperature(temperature, xv, &call.temperature):
+            return None
         if not given:
             out = new(xv, x, x.shape + (call.n,))
         ov = hold(&held, out)
@@ -211,8 +292,8 @@ cdef object matrices(sg_kernel *single, sg_kernel *double_, object x, object axi
                 ov.readonly or ov.format[0] != xv.format[0] or ov.ndim != xv.ndim + 1
                 or not same_shape(ov, xv, xv.ndim) or ov.shape[xv.ndim] != call.n or not apart(ov, xv)):
             return None
-        call.out = rows_of(ov)
-        call.out.axis, call.out.outer, call.row_work = call.n, call.n * call.n, call.n * call.n
+        call.out = array_of(ov, index)  # J[row, i, j]: `axis` is the stride of i
+        call.out.outer, call.row_work = call.n * call.n, call.n * call.n
         run(double_ if xv.format[0] == c"d" else single, &call, computing_size(xv))
         return out
     finally:
@@ -222,6 +303,7 @@ cdef object matrices(sg_kernel *single, sg_kernel *double_, object x, object axi
 def plain_logsumexp(x, axis, b, keepdims, where, out):
     cdef Held held
     cdef sg_call call
+    cdef int index
     cdef Py_buffer *xv
     cdef Py_buffer *ov
     held.count = 0
@@ -229,123 +311,165 @@ def plain_logsumexp(x, axis, b, keepdims, where, out):
         return None
     try:
         xv = hold(&held, x)
-        if xv == NULL or not is_real(xv) or not is_last(axis, xv.ndim):
+        if xv == NULL or not is_real(xv) or not take_axis(axis, xv, &index):
             return None
+        call = describe_plain(xv, index)
         given = out is not None
         if not given:
-            out = new_wide(xv, x.shape[:xv.ndim - 1] if xv.ndim > 1 else (1,))
+            out = new_of_rows(xv, x, index)
         ov = hold(&held, out)
         if given and (
-                ov == NULL or ov.readonly or ov.format[0] != (c"d" if xv.format[0] == c"d" else c"f") or ov.ndim != xv.ndim - 1
-                or not same_shape(ov, xv, ov.ndim) or not apart(ov, xv)):
+                ov == NULL or ov.readonly or not computes_in(ov, xv) or not has_rows_of(ov, xv, index) or not apart(ov, xv)):
             return None
-        call = describe_rows(xv)
-        call.out.data, call.out.outer = ov.buf, 1
+        call.out.data, call.out.outer, call.out.inner = ov.buf, call.inner, 1
         run(f64.logsumexp if xv.format[0] == c"d" else f32.logsumexp, &call, computing_size(xv))
         return out if given or xv.ndim > 1 else out[0]
     finally:
         release(&held)
 
 
-# ---- Cross-entropy -------------------------------------------------------------------------------
+# ---- Losses ------------------------------------------------------------------------------------------
+# `options` stand in the order of _losses.Options.
 
 cdef enum Wanted:
     LOSS, LOSS_GRAD, GRAD, GRAD_HESS
 
 
 def plain_cross_entropy(logits, targets, axis, tuple options):
-    return losses_of_rows(LOSS, logits, targets, axis, options, None, None)
+    return losses_of_rows(f32.cross_entropy, f64.cross_entropy, LOSS, logits, targets, axis, options, None, None)
 
 
 def plain_cross_entropy_value_and_grad(logits, targets, axis, tuple options, out):
-    return losses_of_rows(LOSS_GRAD, logits, targets, axis, options, out, None)
+    return losses_of_rows(f32.cross_entropy, f64.cross_entropy, LOSS_GRAD, logits, targets, axis, options, out, None)
 
 
 def plain_cross_entropy_grad(logits, targets, axis, tuple options, out):
-    return losses_of_rows(GRAD, logits, targets, axis, options, out, None)
+    return losses_of_rows(f32.cross_entropy, f64.cross_entropy, GRAD, logits, targets, axis, options, out, None)
 
 
 def plain_cross_entropy_grad_hess(logits, targets, axis, tuple options, out):
-    if out is None:
-        return losses_of_rows(GRAD_HESS, logits, targets, axis, options, None, None)
-    if type(out) is not tuple or len(<tuple> out) != 2:
-        return None
-    return losses_of_rows(GRAD_HESS, logits, targets, axis, options, (<tuple> out)[0], (<tuple> out)[1])
+    grad = hess = None
+    if out is not None:
+        if type(out) is not tuple or len(<tuple> out) != 2:
+            return None
+        grad, hess = out
+    return losses_of_rows(f32.cross_entropy, f64.cross_entropy, GRAD_HESS, logits, targets, axis, options, grad, hess)
 
 
-cdef bint no_options(tuple options) except -1:
-    """Whether `options`, in the order of _losses.Options, are the defaults, or another reduction to
-    a scalar."""
-    weight, sample_weight, ignore_index, reduction, label_smoothing, temperature, z_loss = options
+def plain_log_loss(probs, targets, axis, tuple options):
+    return losses_of_rows(f32.log_loss, f64.log_loss, LOSS, probs, targets, axis, options, None, None)
+
+
+def plain_log_loss_value_and_grad(probs, targets, axis, tuple options, out):
+    return losses_of_rows(f32.log_loss, f64.log_loss, LOSS_GRAD, probs, targets, axis, options, out, None)
+
+
+cdef bint take_numbers(sg_call *call, tuple options, const Py_buffer *x) except -1:
+    """Enter good numbers among the options into the call; False if there are others."""
+    _, _, ignore_index, _, label_smoothing, temperature, z_loss = options
+    cdef long long ignored
+    if not take_int(ignore_index, &ignored):
+        return False
+    call.ignore_index = ignored
     return (
-        weight is None and sample_weight is None
-        and type(ignore_index) is int and ignore_index == -100
-        and is_float(label_smoothing, 0.0) and is_float(temperature, 1.0) and is_float(z_loss, 0.0)
-        and type(reduction) is str and (reduction == "mean" or reduction == "sum"))
+        take_number(label_smoothing, x, 0.0, 1.0, &call.label_smoothing)
+        and take_temperature(temperature, x, &call.temperature)
+        and take_number(z_loss, x, 0.0, INFINITY, &call.z_loss))
 
 
-cdef bint take_targets(Held *held, sg_call *call, object targets, const Py_buffer *x) except -1:
+cdef bint take_targets(Held *held, sg_call *call, object targets, const Py_buffer *x, int axis) except -1:
     """Enter good labels or probabilities into the call; False if they are not such."""
     cdef Py_buffer *view = hold(held, targets)
     if view == NULL:
         return False
-    if is_int64(view) and view.ndim == x.ndim - 1 and same_shape(view, x, view.ndim):
-        call.labels, call.ignore_index = <const int64_t *> view.buf, -100
-        return isa.find_bad_label(call.labels, call.outer, call.n, -100) < 0
-    call.g = rows_of(view)
-    return alike(view, x)
+    if has_rows_of(view, x, axis):
+        if is_small_int(view):
+            view = hold(held, targets.astype(int64))
+        if not is_int64(view):
+            return False
+        call.labels = <const int64_t *> view.buf
+        return isa.find_bad_label(call.labels, call.outer * call.inner, call.n, call.ignore_index) < 0
+    if not alike(view, x) or call.ignore_index != -100:
+        return False
+    call.g = array_of(view, axis)
+    return True
+
+
+cdef bint take_weights(Held *held, sg_call *call, tuple options, const Py_buffer *x, int axis) except -1:
+    """Enter good weights of classes and rows into the call; False if they are not such."""
+    weight, sample_weight, _, _, _, _, _ = options
+    cdef Py_buffer *view
+    if weight is not None:
+        view = hold(held, weight)
+        if view == NULL or not computes_in(view, x) or view.ndim != 1 or view.shape[0] != call.n:
+            return False
+        call.weight = view.buf
+    if sample_weight is not None:
+        view = hold(held, sample_weight)
+        if view == NULL or not computes_in(view, x) or not has_rows_of(view, x, axis):
+            return False
+        call.sample_weight = view.buf
+    return True
 
 
 cdef object losses_of_rows(
-    Wanted wanted, object logits, object targets, object axis, tuple options, object out, object hess,
+    sg_kernel *single, sg_kernel *double_, Wanted wanted, object inputs, object targets, object axis, tuple options,
+    object out, object hess,
 ):
     cdef Held held
     cdef sg_call call
-    cdef const sg_kernels *kernels
+    cdef int index
+    cdef ptrdiff_t rows
     cdef Py_buffer *x
     cdef Py_buffer *result
     cdef Py_buffer *curvature
     held.count = 0
     call.loss = NULL
-    if not no_options(options):
+    reduction, loss = options[3], None
+    if type(reduction) is not str or not (reduction == "mean" or reduction == "sum" or reduction == "none"):
         return None
     try:
-        x = hold(&held, logits)
-        if x == NULL or not is_real(x) or not is_last(axis, x.ndim):
+        x = hold(&held, inputs)
+        if x == NULL or not is_real(x) or not take_axis(axis, x, &index):
             return None
-        call = describe_rows(x)
-        if not take_targets(&held, &call, targets, x):
+        call = describe_plain(x, index)
+        rows = call.outer * call.inner
+        if (not take_numbers(&call, options, x) or not take_targets(&held, &call, targets, x, index)
+                or not take_weights(&held, &call, options, x, index)):
             return None
-        kernels = f64 if x.format[0] == c"d" else f32
         if wanted != LOSS:
             if out is None:
-                out = new(x, logits, logits.shape)
-            result = x if out is logits else hold_out(&held, out, x)
-            if result == NULL or result.readonly or not apart(result, &held.view[1]):
+                out = new(x, inputs, inputs.shape)
+            result = x if out is inputs else hold_out(&held, out, x)
+            if result == NULL or result.readonly or not apart_from(&held, 1, result):
                 return None
-            call.out = rows_of(result)
+            call.out = array_of(result, index)
         if wanted == GRAD_HESS:
             if hess is None:
-                hess = new(x, logits, logits.shape)
+                hess = new(x, inputs, inputs.shape)
             curvature = hold_out(&held, hess, x)
-            if (curvature == NULL or curvature.buf == x.buf or not apart(curvature, &held.view[1])
-                    or not apart(curvature, result)):
+            if curvature == NULL or not apart_from(&held, 0, curvature):
                 return None
-            call.hess = rows_of(curvature)
-        if options[3] == "mean":
-            divisor(kernels, &call, call.norm)
-        if wanted == LOSS or wanted == LOSS_GRAD:
-            call.loss = <double *> malloc(call.outer * sizeof(double))
+            call.hess = array_of(curvature, index)
+        if wanted == LOSS or wanted == LOSS_GRAD:  # memory before work
+            loss = new_of_rows(x, inputs, index) if reduction == "none" else new_wide(x, (1,))
+            call.loss = <double *> malloc(rows * sizeof(double))
             if call.loss == NULL:
                 raise MemoryError
-        run(kernels.cross_entropy, &call, computing_size(x))
+        if reduction == "mean":
+            divisor(f64 if x.format[0] == c"d" else f32, &call, call.norm)
+        run(double_ if x.format[0] == c"d" else single, &call, computing_size(x))
         if wanted == GRAD:
             return out
         if wanted == GRAD_HESS:
             return out, hess
-        loss = new_wide(x, (1,))
-        reduce_into(call.loss, call.outer, call.norm, hold(&held, loss).buf, computing_size(x))
-        return (loss[0], out) if wanted == LOSS_GRAD else loss[0]
+        if reduction == "none":
+            narrow_into(call.loss, rows, hold(&held, loss).buf, computing_size(x))
+        else:
+            reduce_into(call.loss, rows, call.norm, hold(&held, loss).buf, computing_size(x))
+        if reduction != "none" or x.ndim == 1:
+            loss = loss[0]
+        return (loss, out) if wanted == LOSS_GRAD else loss
     finally:
         free(call.loss)
         release(&held)
