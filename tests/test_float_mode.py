@@ -6,6 +6,7 @@ from float_mode import MODES, float_mode
 from helpers import (
     ALL,
     FUNCTIONS,
+    JACOBIANS,
     LINEAR,
     LOSSES,
     PRODUCTS,
@@ -63,12 +64,17 @@ def calls(function, name):
         yield args, {"b": np.linspace(0, 1.1, CLASSES)}
     elif function in FUNCTIONS:
         yield args, {"temperature": 0.7, "where": np.arange(CLASSES) % 5 > 0}
+        yield args, {"temperature": 2**53 + 1}
+    if function in JACOBIANS or function in FUNCTIONS[:2]:
+        yield args, {"temperature": 0.7}
     if function not in LOSSES + LINEAR:
         return
     classes = len(args[1]) if function in LINEAR else CLASSES
     options = {"weight": np.linspace(0, 1.1, classes), "sample_weight": np.linspace(0.1, 1, 6) / 3}
     if not function.startswith("log_loss"):
-        options |= {"label_smoothing": 0.1, "temperature": 0.7, "z_loss": 1e-3}
+        numbers = {"label_smoothing": 0.1, "temperature": 0.7, "z_loss": 1e-3}
+        yield args, numbers
+        options |= numbers
     yield args, options
     yield args, options | {"reduction": "none"}
     probs = softmax_like(np.random.default_rng(3), (6, classes), np.float64)

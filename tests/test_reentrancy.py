@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import ALL, LINEAR, LOSSES, WITH_OUT, arguments, assert_same_bits, raises
+from helpers import ALL, LINEAR, LOSSES, WITH_OUT, arguments, assert_same_bits, raises, run_python
 
 import softgrad as sg
 
@@ -347,3 +347,43 @@ def test_memory_that_is_exported_cannot_be_resized():
     with pytest.raises(BufferError):
         sg.softmax(x, temperature=Acting(1.0, lambda: x.append(4.0)))
     assert len(x) == 3
+
+
+@pytest.mark.parametrize("call", [
+    "cross_entropy_value_and_grad(x, labels, reduction='none')",
+    "cross_entropy_value_and_grad(x, x)",
+    "cross_entropy_grad_hess(x, labels.astype('i4'))",
+    "logsumexp(x)",
+    "softmax(x, temperature=2.0)",
+])  # fmt: skip
+def test_the_garbage_collector_turns_an_array(call):
+    """Where memory is taken, Python before 3.12 may run a callback of the collector's, which turns x. Each round it is a
+    later allocation that does it."""
+    code = f"""
+import gc, numpy as np, softgrad as sg
+x, labels = np.zeros((200000, 2)), np.zeros(200000, np.int64)
+armed = False
+def turn(phase, info):
+    global armed
+    if armed and phase == "start":
+        armed = False
+        x.shape = (2, 200000)
+gc.disable()
+gc.callbacks.append(turn)
+tuples = [(i,) * k for k in range(1, 8) for i in range(4200)]  # no free list has one left
+for allocations in range(1, 60):
+    x.shape = (200000, 2)
+    tuples += [(i,) * k for k in range(1, 8) for i in range(2100)]
+    gc.set_threshold(700, 0, 0)
+    gc.collect()
+    gc.set_threshold(allocations, 0, 0)
+    armed = True
+    gc.enable()
+    try:
+        sg.{call}
+    except ValueError:
+        pass
+    gc.disable()
+    armed = False
+"""
+    assert run_python(code, timeout=300) == (0, "", "")

@@ -145,7 +145,7 @@ cdef double ratio(const double *a, const double *b) noexcept nogil:
     return quotient + low / by
 
 
-# Rounding goes from memory to memory: the compiler does not move that out of the floating-point mode.
+# Rounding goes from memory to memory, that of arrays: the compiler does not move that out of the floating-point mode.
 
 cdef void narrow_into(const double *values, ptrdiff_t n, void *out, size_t itemsize) noexcept nogil:
     """`values` rounded to float32 or float64."""

@@ -9,8 +9,8 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport free, malloc
 from libc.string cimport strchr
 
-cdef object empty, float32, float64, int64, ndarray  # C variables: no look-up in each call
-from numpy import empty, float32, float64, int64, ndarray
+cdef object empty, float16, float32, float64, int64, ndarray  # C variables: no look-up in each call
+from numpy import empty, float16, float32, float64, int64, ndarray
 cdef object bfloat16 = None  # the dtype, once an array of it has been seen: what asks for it costs others 30 ns an array
 
 
@@ -123,9 +123,16 @@ cdef Py_buffer *hold_out(Held *held, object out, const Py_buffer *x) except? NUL
     return view
 
 
-cdef object new(const Py_buffer *x, object a, tuple shape):
-    """A new array of the type of x, which is the buffer of `a`."""
-    return empty(shape, float32 if x.format[0] == c"f" else float64 if x.format[0] == c"d" else a.dtype)
+# Shapes come from what is held: an array's own may be another by now, as whatever allocates may run code of the caller's.
+
+cdef tuple shape_of(const Py_buffer *x):
+    return tuple([x.shape[d] for d in range(x.ndim)])
+
+
+cdef object new(const Py_buffer *x, tuple shape):
+    """A new array of the type of x."""
+    return empty(shape, float32 if x.format[0] == c"f" else float64 if x.format[0] == c"d"
+                 else float16 if x.format[0] == c"e" else bfloat16)
 
 
 cdef object new_wide(const Py_buffer *x, tuple shape):
@@ -133,13 +140,9 @@ cdef object new_wide(const Py_buffer *x, tuple shape):
     return empty(shape, float64 if x.format[0] == c"d" else float32)
 
 
-cdef object new_of_rows(const Py_buffer *x, object a, int axis):
-    """The same, a number for each row of x, which is the buffer of `a`; of shape (1,) for the one of a vector."""
-    cdef tuple shape
-    if x.ndim == 1:
-        return new_wide(x, (1,))
-    shape = a.shape
-    return new_wide(x, shape[:axis] + shape[axis + 1:])
+cdef object new_of_rows(const Py_buffer *x, int axis):
+    """The same, a number for each row of x; of shape (1,) for the one of a vector."""
+    return new_wide(x, tuple([x.shape[d] for d in range(x.ndim) if d != axis]) or (1,))
 
 
 cdef size_t computing_size(const Py_buffer *x) noexcept:
@@ -163,20 +166,28 @@ cdef bint take_axis(object axis, const Py_buffer *x, int *index) except -1:
     return True
 
 
+cdef float to_float(double value) noexcept:
+    """The nearest one. What is not volatile here the compiler moves out of the mode."""
+    cdef volatile double given = value
+    cdef volatile float nearest
+    cdef sg_fpmode mode = sg_fpmode_enter()
+    nearest = <float> given
+    sg_fpmode_leave(mode)
+    return nearest
+
+
 cdef bint take_number(object value, const Py_buffer *x, double least, double most, double *number) except -1:
     """Round `value` to what x computes in; False unless that is a number from `least` to `most`."""
     cdef double given
-    cdef float rounded
     cdef long long whole
     if type(value) is float:
         given = value
-    elif take_int(value, &whole):
+    elif take_int(value, &whole) and -0x20000000000000 <= whole <= 0x20000000000000:  # 2^53: exact in every rounding mode
         given = whole
     else:
         return False
     if x.format[0] != c"d" and given != 0.0 and given != 1.0:
-        narrow_into(&given, 1, &rounded, sizeof(rounded))
-        given = rounded
+        given = to_float(given)
     number[0] = given
     return least <= given <= most
 
@@ -245,7 +256,7 @@ cdef object map_rows(
         if not take_temperature(temperature, xv, &call.temperature):
             return None
         if out is None:
-            out = new(xv, x, x.shape)
+            out = new(xv, shape_of(xv))
         ov = xv if out is x else hold_out(&held, out, xv)
         if ov == NULL or ov.readonly:
             return None
@@ -286,7 +297,7 @@ cdef object matrices(sg_kernel *single, sg_kernel *double_, object x, object axi
         if not take_temperature(temperature, xv, &call.temperature):
             return None
         if not given:
-            out = new(xv, x, x.shape + (call.n,))
+            out = new(xv, shape_of(xv) + (call.n,))
         ov = hold(&held, out)
         if ov == NULL or given and (
                 ov.readonly or ov.format[0] != xv.format[0] or ov.ndim != xv.ndim + 1
@@ -316,7 +327,7 @@ def plain_logsumexp(x, axis, b, keepdims, where, out):
         call = describe_plain(xv, index)
         given = out is not None
         if not given:
-            out = new_of_rows(xv, x, index)
+            out = new_of_rows(xv, index)
         ov = hold(&held, out)
         if given and (
                 ov == NULL or ov.readonly or not computes_in(ov, xv) or not has_rows_of(ov, xv, index) or not apart(ov, xv)):
@@ -385,7 +396,7 @@ cdef bint take_targets(Held *held, sg_call *call, object targets, const Py_buffe
     if has_rows_of(view, x, axis):
         if is_small_int(view):
             view = hold(held, targets.astype(int64))
-        if not is_int64(view):
+        if view == NULL or not is_int64(view) or not has_rows_of(view, x, axis):
             return False
         call.labels = <const int64_t *> view.buf
         return isa.find_bad_label(call.labels, call.outer * call.inner, call.n, call.ignore_index) < 0
@@ -423,6 +434,7 @@ cdef object losses_of_rows(
     cdef Py_buffer *x
     cdef Py_buffer *result
     cdef Py_buffer *curvature
+    cdef Py_buffer *losses
     held.count = 0
     call.loss = NULL
     reduction, loss = options[3], None
@@ -439,20 +451,21 @@ cdef object losses_of_rows(
             return None
         if wanted != LOSS:
             if out is None:
-                out = new(x, inputs, inputs.shape)
+                out = new(x, shape_of(x))
             result = x if out is inputs else hold_out(&held, out, x)
             if result == NULL or result.readonly or not apart_from(&held, 1, result):
                 return None
             call.out = array_of(result, index)
         if wanted == GRAD_HESS:
             if hess is None:
-                hess = new(x, inputs, inputs.shape)
+                hess = new(x, shape_of(x))
             curvature = hold_out(&held, hess, x)
             if curvature == NULL or not apart_from(&held, 0, curvature):
                 return None
             call.hess = array_of(curvature, index)
         if wanted == LOSS or wanted == LOSS_GRAD:  # memory before work
-            loss = new_of_rows(x, inputs, index) if reduction == "none" else new_wide(x, (1,))
+            loss = new_of_rows(x, index) if reduction == "none" else new_wide(x, (1,))
+            losses = hold(&held, loss)
             call.loss = <double *> malloc(rows * sizeof(double))
             if call.loss == NULL:
                 raise MemoryError
@@ -464,9 +477,9 @@ cdef object losses_of_rows(
         if wanted == GRAD_HESS:
             return out, hess
         if reduction == "none":
-            narrow_into(call.loss, rows, hold(&held, loss).buf, computing_size(x))
+            narrow_into(call.loss, rows, losses.buf, computing_size(x))
         else:
-            reduce_into(call.loss, rows, call.norm, hold(&held, loss).buf, computing_size(x))
+            reduce_into(call.loss, rows, call.norm, losses.buf, computing_size(x))
         if reduction != "none" or x.ndim == 1:
             loss = loss[0]
         return (loss, out) if wanted == LOSS_GRAD else loss
