@@ -341,6 +341,23 @@ def test_linear(half, options, added_bytes, monkeypatch, rng):
         assert (error <= 0.5 * unit(expected, half) + 1e-6 * np.abs(expected).max()).all()
 
 
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["x", "w", "probabilities"])
+def test_linear_takes_every_layout(half, which, rng):
+    """Unaligned arrays too, which must not be read as they stand (the sanitizers see it, a CPU hardly any)."""
+    shapes = (40, 13), (29, 13), (40, 29)
+    args = [np.abs(rng.normal(0, 1, shape)).astype(half) for shape in shapes]
+    expected = sg.linear_cross_entropy_value_and_grad(*args)
+    for label, a in layouts(args[which]).items():
+        args[which] = a
+        actual = sg.linear_cross_entropy_value_and_grad(*args)
+        for one, other in zip(results(actual), results(expected), strict=True):
+            if one is not None:
+                a, e = np.asarray(one).astype(np.float64), np.asarray(other).astype(np.float64)
+                np.testing.assert_allclose(
+                    a, e, 2 * float(ml_dtypes.finfo(half).eps), 1e-6, err_msg=label
+                )
+
+
 # --- memory
 
 

@@ -54,8 +54,8 @@ def floating_dtype(function: str, name: str, dtype: np.dtype[Any]) -> np.dtype[A
 def convert(a: Array, dtype: np.dtype[Any]) -> Array:
     """`a` as a plain, aligned array of native `dtype`; `a` itself where it is one."""
     if a.dtype != dtype:
-        half = a.dtype.isnative and (a.dtype.type is np.float16 or is_bfloat16(a.dtype))
-        if half and dtype == FLOAT32 and a.ndim == 2 and a.size > 0:
+        half = (a.dtype.type is np.float16 or is_bfloat16(a.dtype)) and a.dtype.isnative
+        if half and a.flags.aligned and dtype == FLOAT32 and a.ndim == 2 and a.size > 0:
             if a.strides[1] == 2:
                 wide = np.empty(a.shape, dtype)
                 _core.widen(a, wide)
