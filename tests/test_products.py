@@ -206,6 +206,26 @@ def test_a_nan_stays_in_its_row(isa, dtype, name, n, which, rng):
     assert_same_bits(actual[[0, 2]], expected[[0, 2]])
 
 
+@pytest.mark.parametrize("n", [3, 17, 64, 100, 5000], ids=ids("n"))
+@pytest.mark.parametrize("name", ["log_softmax_vjp", "log_softmax_jvp"])
+def test_a_nan_reaches_what_underflows_and_no_masked_entry(isa, dtype, name, n, rng):
+    """exp(-5000) is 0 in the dtype, but its product with NaN is none; an entry of -inf takes no part at all."""
+    ly, g = operands(name, rng, (3, n), dtype)
+    ly[:, 0] = [-5000, -np.inf, -np.inf]
+    g[:, n - 1] = [np.nan, np.nan, 0.5]
+    g[2, 0] = np.nan
+    with np.errstate(invalid="ignore"):
+        actual = getattr(sg, name)(ly, g)
+    assert np.isnan(actual[0]).all()
+    if name == "log_softmax_vjp":
+        assert actual[1, 0] == g[1, 0]
+        assert np.isnan(actual[[1, 2], 1:]).all()  # its g counts in the sum
+    else:
+        assert np.isnan(actual[1]).all()
+        expected = getattr(sg, name)(ly[2, 1:], g[2, 1:])
+        np.testing.assert_allclose(actual[2, 1:], expected, 1e-5 if dtype == np.float32 else 1e-13)
+
+
 @by_name
 @pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0,)], ids=str)
 def test_empty(name, shape):

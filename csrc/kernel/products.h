@@ -254,7 +254,7 @@ SG_INLINE FN(limits) FN(log_limits)(int layout, FN(view) ly, ptrdiff_t n) {
     return FN(limits_of)(vselect(vlt(vset1(REAL_FAR), max), vset1(REAL_FAR), max));
 }
 
-/* g - exp(ly) sum(g); where ly is -inf, g. */
+/* g - exp(ly) sum(g); where ly is -inf, g, whatever the sum. */
 SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(y_buffer, 0);
     TILE_BUFFER(g_buffer, 1);
@@ -271,17 +271,18 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
     FN(factor) f = FN(factor_of)(FN(without_c)(FN(fold_chains)(layout, sum)), limits.M);
     SG_EACH(layout, t->n, 4, {
         vreal a = FN(read)(layout, full, g, v, t->n, 0), scale, frac;
-        FN(exp_terms)(FN(read)(layout, full, y, v, t->n, 0), limits, &scale, &frac);
+        const vreal ly = FN(read)(layout, full, y, v, t->n, 0);
+        FN(exp_terms)(ly, limits, &scale, &frac);
         vreal e = vmul(vfma(scale, frac, scale), f.pre);
         vreal r = vfnma(e, f.hi, vfnma(e, f.lo, a));
-        FN(write)(layout, full, out, v, t->n, vselect(veq(e, vset1(0)), a, r));
+        FN(write)(layout, full, out, v, t->n, vselect(veq(ly, vset1(-REAL_INF)), a, r));
     });
     FN(close_out)(layout, t, &t->call->out, out);
     return 1;
 }
 BOTH_LAYOUTS(log_softmax_vjp, SG_FIXED_ORDER)
 
-/* g - sum(exp(ly) g) */
+/* g - sum(exp(ly) g); where ly is -inf, whatever g. */
 SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(y_buffer, 0);
     TILE_BUFFER(g_buffer, 1);
@@ -294,8 +295,9 @@ SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
     SG_EACH(layout, t->n, FN(round)(layout), {
         wide *s = &sum[FN(chain)(layout, l)];
         vreal a = FN(read)(layout, full, g, v, t->n, 0), scale, frac;
-        FN(exp_terms)(FN(read)(layout, full, y, v, t->n, -REAL_INF), limits, &scale, &frac);
-        a = vselect(veq(scale, vset1(0)), vset1(0), a);
+        const vreal ly = FN(read)(layout, full, y, v, t->n, -REAL_INF);
+        FN(exp_terms)(ly, limits, &scale, &frac);
+        a = vselect(veq(ly, vset1(-REAL_INF)), vset1(0), a);
         *s = FN(wide_fma)(FN(wide_fma)(*s, scale, a), vmul(scale, frac), a);
     });
     wide dot = FN(wide_lower)(FN(without_c)(FN(fold_chains)(layout, sum)), limits.M);
