@@ -70,9 +70,14 @@ cdef bint is_small_int(const Py_buffer *a) noexcept:
     return a.itemsize < 8 and strchr(b"bBhHiIlL", a.format[0]) != NULL
 
 
+cdef bint in_double(const Py_buffer *x) noexcept:
+    """Whether x computes in double."""
+    return x.format[0] == c"d"
+
+
 cdef bint computes_in(const Py_buffer *a, const Py_buffer *x) noexcept:
     """Whether `a` is of what x computes in."""
-    return a.format[0] == (c"d" if x.format[0] == c"d" else c"f")
+    return a.format[0] == (c"d" if in_double(x) else c"f")
 
 
 cdef bint same_shape(const Py_buffer *a, const Py_buffer *b, int ndim) noexcept:
@@ -137,7 +142,7 @@ cdef object new(const Py_buffer *x, tuple shape):
 
 cdef object new_wide(const Py_buffer *x, tuple shape):
     """A new array of what x computes in."""
-    return empty(shape, float64 if x.format[0] == c"d" else float32)
+    return empty(shape, float64 if in_double(x) else float32)
 
 
 cdef object new_of_rows(const Py_buffer *x, int axis):
@@ -146,7 +151,7 @@ cdef object new_of_rows(const Py_buffer *x, int axis):
 
 
 cdef size_t computing_size(const Py_buffer *x) noexcept:
-    return sizeof(double) if x.format[0] == c"d" else sizeof(float)
+    return sizeof(double) if in_double(x) else sizeof(float)
 
 
 cdef bint take_int(object value, long long *number) except -1:
@@ -186,14 +191,14 @@ cdef bint take_number(object value, const Py_buffer *x, double least, double mos
         given = whole
     else:
         return False
-    if x.format[0] != c"d" and given != 0.0 and given != 1.0:
+    if not in_double(x) and given != 0.0 and given != 1.0:
         given = to_float(given)
     number[0] = given
     return least <= given <= most
 
 
 cdef bint take_temperature(object value, const Py_buffer *x, double *number) except -1:
-    return take_number(value, x, 0.0, FLT_MAX if x.format[0] != c"d" else DBL_MAX, number) and number[0] > 0.0
+    return take_number(value, x, 0.0, DBL_MAX if in_double(x) else FLT_MAX, number) and number[0] > 0.0
 
 
 cdef sg_array array_of(const Py_buffer *a, int axis) noexcept:
@@ -213,6 +218,11 @@ cdef sg_call describe_plain(const Py_buffer *x, int axis) noexcept:
     cdef sg_call call = sg_call_of(x.len // x.itemsize // rows.outer, x.shape[axis], rows.axis)
     call.x = rows
     return call
+
+
+cdef int run_plain(sg_kernel *single, sg_kernel *double_, const sg_call *call, const Py_buffer *x) except -1:
+    """Run the one of two kernels that is for what x computes in."""
+    return run(double_ if in_double(x) else single, call, computing_size(x))
 
 
 # ---- Functions and products ----------------------------------------------------------------------
@@ -266,7 +276,7 @@ cdef object map_rows(
             if gv == NULL or not alike(gv, xv) or not (gv.buf == ov.buf or apart(gv, ov)):
                 return None
             call.g = array_of(gv, index)
-        run(double_ if xv.format[0] == c"d" else single, &call, computing_size(xv))
+        run_plain(single, double_, &call, xv)
         return out
     finally:
         release(&held)
@@ -305,7 +315,7 @@ cdef object matrices(sg_kernel *single, sg_kernel *double_, object x, object axi
             return None
         call.out = array_of(ov, index)  # J[row, i, j]: `axis` is the stride of i
         call.out.outer, call.row_work = call.n * call.n, call.n * call.n
-        run(double_ if xv.format[0] == c"d" else single, &call, computing_size(xv))
+        run_plain(single, double_, &call, xv)
         return out
     finally:
         release(&held)
@@ -333,7 +343,7 @@ def plain_logsumexp(x, axis, b, keepdims, where, out):
                 ov == NULL or ov.readonly or not computes_in(ov, xv) or not has_rows_of(ov, xv, index) or not apart(ov, xv)):
             return None
         call.out.data, call.out.outer, call.out.inner = ov.buf, call.inner, 1
-        run(f64.logsumexp if xv.format[0] == c"d" else f32.logsumexp, &call, computing_size(xv))
+        run_plain(f32.logsumexp, f64.logsumexp, &call, xv)
         return out if given or xv.ndim > 1 else out[0]
     finally:
         release(&held)
@@ -470,8 +480,8 @@ cdef object losses_of_rows(
             if call.loss == NULL:
                 raise MemoryError
         if reduction == "mean":
-            divisor(f64 if x.format[0] == c"d" else f32, &call, call.norm)
-        run(double_ if x.format[0] == c"d" else single, &call, computing_size(x))
+            divisor(f64 if in_double(x) else f32, &call, call.norm)
+        run_plain(single, double_, &call, x)
         if wanted == GRAD:
             return out
         if wanted == GRAD_HESS:
