@@ -121,12 +121,14 @@ SG_INLINE ptrdiff_t FN(to_line)(const real *p, ptrdiff_t n) {
     return n < SG_ALIGNED_N ? 0 : (ptrdiff_t)((64 - (uintptr_t)p % 64) % 64 / sizeof(real));
 }
 
-/* The same where `full` says that every lane belongs to the row. */
+/* The same where `full` says that every lane belongs to the row. Across, the step is a literal: addresses take fewer registers. Zen 4, us:
+ * softmax (20000, 64) 674 -> 612, (20000, 100) 1174 -> 1025, (300, 1000) 98 -> 95; AVX2 762 -> 721, 1415 -> 1323, 120 as before. */
+SG_INLINE ptrdiff_t FN(step_of)(int layout, FN(view) x) { return layout == LAYOUT_ACROSS ? VL : x.step; }
 SG_INLINE vreal FN(read)(int layout, int full, FN(view) x, ptrdiff_t v, ptrdiff_t n, real fill) {
-    return full ? vload(x.p + v * x.step) : FN(get)(layout, x, v, n, fill);
+    return full ? vload(x.p + v * FN(step_of)(layout, x)) : FN(get)(layout, x, v, n, fill);
 }
 SG_INLINE void FN(write)(int layout, int full, FN(view) x, ptrdiff_t v, ptrdiff_t n, vreal a) {
-    if (full) vstore(x.p + v * x.step, a);
+    if (full) vstore(x.p + v * FN(step_of)(layout, x), a);
     else FN(put)(layout, x, v, n, a);
 }
 SG_INLINE ptrdiff_t FN(vectors)(int layout, ptrdiff_t n) {
