@@ -4,13 +4,8 @@
 
 #include <stdint.h>
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#include <intrin.h>
-static void cpuid(uint32_t leaf, uint32_t regs[4]) { __cpuidex((int *)regs, (int)leaf, 0); }
-static uint64_t xcr0(void) { return _xgetbv(0); }
-#else
 #include <cpuid.h>
 static void cpuid(uint32_t leaf, uint32_t regs[4]) {
     if (!__get_cpuid_count(leaf, 0, &regs[0], &regs[1], &regs[2], &regs[3]))
@@ -21,7 +16,6 @@ static uint64_t xcr0(void) {
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (uint64_t)high << 32 | low;
 }
-#endif
 
 enum {
     LEAF1_ECX_FMA = 1 << 12,
@@ -61,7 +55,7 @@ bool sg_cpu_has_avx512(void) {
 bool sg_cpu_has_avx2(void) { return false; }
 bool sg_cpu_has_avx512(void) { return false; }
 bool sg_cpu_has_fma(void) {
-#if defined(__aarch64__) || defined(_M_ARM64)
+#if defined(__aarch64__)
     return true;
 #else
     return false;

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 #include <xmmintrin.h>
 typedef unsigned int sg_fpmode;
 static inline sg_fpmode sg_fpmode_enter(void) {
@@ -14,7 +14,7 @@ static inline sg_fpmode sg_fpmode_enter(void) {
     return saved;
 }
 static inline void sg_fpmode_leave(sg_fpmode saved) { _mm_setcsr(saved); }
-#elif defined(__aarch64__) && defined(__GNUC__)
+#elif defined(__aarch64__)
 typedef struct { uint64_t control, status; } sg_fpmode;
 static inline sg_fpmode sg_fpmode_enter(void) {
     sg_fpmode saved;

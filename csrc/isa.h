@@ -15,12 +15,12 @@
 /* after the headers above: included again inside the region, they must do nothing there */
 #include "kernel/layout.h"
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 #define SG_X86_64 1
 #else
 #define SG_X86_64 0
 #endif
-#if defined(__aarch64__) || defined(_M_ARM64)
+#if defined(__aarch64__)
 #define SG_AARCH64 1
 #else
 #define SG_AARCH64 0

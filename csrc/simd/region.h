@@ -1,6 +1,6 @@
 /* region.h - target regions: SG_TARGET_BEGIN("avx2,fma") ... SG_TARGET_END compiles the functions
  * between them for that target, whatever the flags of the file. Only functions may stand inside, no
- * system header, no data. MSVC needs none: it accepts any intrinsic anywhere. */
+ * system header, no data. What else GCC and clang (on Windows clang-cl, see setup.py) say differently is here too. */
 #ifndef SG_REGION_H
 #define SG_REGION_H
 
@@ -14,33 +14,20 @@
 #define SG_TARGET_BEGIN(features) SG_PRAGMA(GCC push_options) SG_PRAGMA(GCC target(features))
 #define SG_TARGET_END SG_PRAGMA(GCC pop_options)
 #else
-#define SG_TARGET_BEGIN(features)
-#define SG_TARGET_END
+#error "softgrad: expected GCC or clang, whose vector extensions csrc is written with"
 #endif
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#define SG_INLINE static __forceinline
-#define SG_NOINLINE static __declspec(noinline)
-#define SG_ALIGN64 __declspec(align(64))
-#define SG_UNLIKELY(x) (x)
-#else
 #define SG_INLINE static inline __attribute__((always_inline))
 #define SG_NOINLINE static __attribute__((noinline))
 #define SG_ALIGN64 __attribute__((aligned(64)))
 #define SG_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#endif
 
 /* Asks for the cache line at p, which need not exist, to be brought into the second-level cache; to be written soon. */
-#if defined(_MSC_VER) && !defined(__clang__)
-#define SG_PREFETCH(p) ((void)(p))
-#define SG_PREFETCH_WRITE(p) ((void)(p))
-#else
 #define SG_PREFETCH(p) __builtin_prefetch(p, 0, 2)
 #define SG_PREFETCH_WRITE(p) __builtin_prefetch(p, 1, 2)
-#endif
 
 /* Streamed stores (vT_stream) are seen by other threads after it. */
-#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#if defined(__x86_64__)
 #define SG_FENCE() __builtin_ia32_sfence()
 #else
 #define SG_FENCE() ((void)0)
@@ -49,10 +36,8 @@
 /* The statement for j = 0, ..., u - 1, written out; u is a literal. */
 #if defined(__clang__)
 #define SG_UNROLL(j, u) _Pragma("clang loop unroll(full)") for (int j = 0; j < (u); j++)
-#elif defined(__GNUC__)
-#define SG_UNROLL(j, u) _Pragma("GCC unroll 8") for (int j = 0; j < (u); j++)
 #else
-#define SG_UNROLL(j, u) for (int j = 0; j < (u); j++)
+#define SG_UNROLL(j, u) _Pragma("GCC unroll 8") for (int j = 0; j < (u); j++)
 #endif
 
 /* What is inlined for speed alone, where the vocabulary is made of instructions. The portable build, whose vectors
