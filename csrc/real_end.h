@@ -48,6 +48,7 @@
 #undef vmin
 #undef vshift
 #undef vaddbits
+#undef vsubbits
 #undef vexponent
 #undef vxor
 #undef vlt

@@ -51,6 +51,7 @@
 #define vmin vf32_min
 #define vshift vf32_shift
 #define vaddbits vf32_addbits
+#define vsubbits vf32_subbits
 #define vexponent vf32_exponent
 #define vxor vf32_xor
 #define vlt vf32_lt

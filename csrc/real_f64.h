@@ -51,6 +51,7 @@
 #define vmin vf64_min
 #define vshift vf64_shift
 #define vaddbits vf64_addbits
+#define vsubbits vf64_subbits
 #define vexponent vf64_exponent
 #define vxor vf64_xor
 #define vlt vf64_lt

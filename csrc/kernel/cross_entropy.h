@@ -312,8 +312,7 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
     const wide sum = FN(wide_add)(row->others, row->top), inverse = FN(inverse)(sum),
                unit = FN(row_unit)(t, y);
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
-    vreal rounded;
-    wide e = FN(wide_term)(target, FN(limits_of)(row->max), &rounded);
+    wide e = FN(wide_term)(target, FN(limits_of)(row->max));
     wide rest = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub)(sum, e));
     wide slope = own, top = FN(wide_sub)(FN(zero)(), y->unweighted ? rest : FN(wide_mul)(own, rest));
     if (c->z_loss != 0) {
@@ -593,8 +592,7 @@ SG_INLINE void FN(general_rows)(int layout, const FN(tile) *t, FN(general_parts)
     if (t->n <= BLOCK_N) FN(slopes_of)(t, p, vset1(0), &p->slopes);
     if (!c->labels) return;
     /* the label's entry, whole: (A - a_t) e_t - a_t others_t, a_t = label + smooth, A - a_t = weight - smooth + 2 z lse */
-    vreal rounded;
-    wide e = FN(wide_term)(target, FN(limits_of)(row->max), &rounded);
+    wide e = FN(wide_term)(target, FN(limits_of)(row->max));
     wide others = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub)(sum, e));
     wide smooth = FN(wide_of)(vmul(p->weights.q, y->own));
     wide a = FN(wide_add)(label, smooth), left = FN(wide_add)(FN(wide_sub)(row->weight, smooth), z);

@@ -22,9 +22,8 @@ SG_INLINE vreal FN(fold_sums)(int bits, vreal v[], int rows) {
 }
 
 /* Sums (sum.h) of several rows: `empty` is one of each row without terms, in its lane, for `count` terms in each lane of a row
- * across. That of row r to begin with; what it has become; the total of each row in its lane. Floats are added as integers, which
- * hold 360 terms. */
-#if REAL_IS_FLOAT
+ * across. That of row r to begin with; what it has become; the total of each row in its lane, with `less` added, of no more
+ * terms than a lane may have. */
 typedef struct { FN(lanes) big, middle, ints, rests; } FN(sum_lanes);
 typedef struct { vreal ints[VL], rests[VL], poison[VL]; } FN(row_sums);
 
@@ -40,33 +39,14 @@ SG_INLINE FN(sum) FN(spread_sum)(const FN(sum_lanes) *s, int r) {
 SG_INLINE void FN(set_sum)(FN(row_sums) *to, int r, const FN(sum) *s) {
     to->ints[r] = s->ints, to->rests[r] = s->rests, to->poison[r] = s->poison;
 }
-SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty, int count) {
+SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty, int count,
+                                 FN(sum_less) less) {
     FN(sum) all = *empty;
-    all.ints = FN(fold_sums)(1, s->ints, rows);
-    all.rests = FN(fold_sums)(1, s->rests, rows);
+    all.ints = vaddbits(FN(fold_sums)(1, s->ints, rows), less.ints);
+    all.rests = vaddbits(FN(fold_sums)(1, s->rests, rows), less.rests);
     vreal poison = s->poison[0];
     for (int r = 1; r < rows; r++) poison = vadd(poison, s->poison[r]);
     all.poison = vset1(0);
     if (SG_UNLIKELY(many(mnot(veq(poison, poison))))) all.poison = FN(fold_sums)(0, s->poison, rows);
     return FN(sum_close)(0, FN(sum_total)(&all, count * VL));
 }
-#else
-typedef struct { FN(lanes) big, middle, sum; } FN(sum_lanes);
-typedef struct { vreal hi[VL], lo[VL]; } FN(row_sums);
-
-SG_INLINE FN(sum_lanes) FN(sum_lanes_of)(const FN(sum) *empty) {
-    return (FN(sum_lanes)){FN(lanes_of)(empty->big), FN(lanes_of)(empty->middle), FN(lanes_of)(empty->sum)};
-}
-SG_INLINE FN(sum) FN(spread_sum)(const FN(sum_lanes) *s, int r) {
-    return (FN(sum)){FN(spread)(LAYOUT_ACROSS, &s->big, r), FN(spread)(LAYOUT_ACROSS, &s->middle, r),
-                     FN(spread)(LAYOUT_ACROSS, &s->sum, r), vset1(0)};
-}
-SG_INLINE void FN(set_sum)(FN(row_sums) *to, int r, const FN(sum) *s) {
-    const wide total = FN(sum_total)(s, 0);
-    to->hi[r] = total.hi, to->lo[r] = total.lo;
-}
-SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty, int count) {
-    (void)empty, (void)count;
-    return FN(sum_close)(0, (wide){FN(fold_sums)(0, s->hi, rows), FN(fold_sums)(0, s->lo, rows)});
-}
-#endif

@@ -75,6 +75,8 @@ SG_INLINE FN(largest) FN(largest_of_rows)(int mode, const FN(tile) *t, int looke
     int r = 0, rows = t->rows;
     do m[r] = looked ? t->looked->rows[r] : FN(largest_in_lanes)(2, mode, FN(row_of)(x, r), n);
     while (++r < rows); /* a loop that gcc knows to begin */
+    if (!looked && mode == SG_WITHOUT_MAX && n > SHORT_N) /* for exp_sum() */
+        for (r = 0; r < rows; r++) t->looked->rows[r] = m[r];
     rows = FN(largest_step)(1, mode, m, rows);
     rows = FN(largest_step)(2, mode, m, rows);
     rows = FN(largest_step)(4, mode, m, rows);
@@ -85,8 +87,8 @@ SG_INLINE FN(largest) FN(largest_of)(int layout, int mode, const FN(tile) *t, FN
     if (layout != LAYOUT_ACROSS) return FN(largest_lanes)(mode, x, n);
     const int looked = SG_LOOKS_AHEAD && t->looked->p == x.p && t->looked->row == t->row;
     if (t->rows > 1) return FN(largest_of_rows)(mode, t, looked, x, n);
-    if (looked) return FN(largest_of_lanes)(mode, t->looked->rows[0]);
-    return FN(largest_across)(mode, x, n);
+    if (!looked) t->looked->rows[0] = FN(largest_in_lanes)(4, mode, x, n);
+    return FN(largest_of_lanes)(mode, t->looked->rows[0]);
 }
 /* The maximum alone, of a tile with one row across. */
 SG_NOINLINE vreal FN(max_across)(FN(view) x, ptrdiff_t n) {
@@ -99,15 +101,15 @@ SG_INLINE vreal FN(max_of)(int layout, FN(view) x, ptrdiff_t n) {
 /* What the terms of a row, or of the rows in lanes, are computed with. */
 typedef struct {
     FN(limits) limits;
-    vreal second, anchor;
+    vreal max, second, anchor;
+    FN(sum_less) less; /* what takes the maximum's term off, if it is the only one */
     ptrdiff_t ahead; /* where the logits that come next lie beside these: another tile's, another block's */
     real *next; /* logits to look at on the way; these if there are no others */
 } FN(plan);
 
-/* Without the maximum a term is passed over where it is the one maximum, if terms are kept; else the maximum counts as if it were
- * the second largest: one operation instead of three, but that one's term is to be taken off again, which costs more in rows
- * of few classes. */
-SG_INLINE int FN(passes_over)(int layout, int keep) { return keep || layout == LAYOUT_SHORT; }
+/* Where the maximum's term is taken off a sum (layout.h). */
+_Static_assert((int)SG_STAGED_N <= (int)SUM_GROUP && BLOCK_N / VL <= SUM_GROUP,
+               "one sum a lane, where it is taken off");
 
 /* Terms are written this many vectors after their lines of the cache are asked for. Zen 4, us: what is not in the caches takes (300, 4096)
  * 590 for 700; what is, nothing. 32 and 128 are as good. */
@@ -130,14 +132,14 @@ SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN
         SG_UNROLL(j, u) SG_PREFETCH(x.p + (v + j) * FN(step_of)(layout, x) + p->ahead);
     if (layout != LAYOUT_SHORT) SG_UNROLL(j, u)
     SG_PREFETCH_WRITE(e.p + (v + j + (keep ? FN(write_ahead) : 0)) * FN(step_of)(layout, e));
-    const int pass_over = mode == SG_WITHOUT_MAX && FN(passes_over)(layout, keep);
-    if (pass_over) SG_UNROLL(j, u) others[j] = vnlt(p->second, a[j]);
-    else if (mode == SG_WITHOUT_MAX) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
+    const int way = sg_max_term(layout, keep, mode);
+    if (way == SG_PASSED_OVER) SG_UNROLL(j, u) others[j] = vnlt(p->second, a[j]);
+    if (way == SG_REPLACED) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
     FN(exp_vectors)(u, a, p->limits, scale, frac);
     SG_UNROLL(j, u) term[j] = vfma(scale[j], frac[j], scale[j]);
     if (keep) SG_UNROLL(j, u) FN(write)(layout, full, e, v + j, n, term[j]);
     SG_UNROLL(j, u) {
-        if (pass_over) FN(sum_add_if)(total, others[j], scale[j], frac[j], term[j]);
+        if (way == SG_PASSED_OVER) FN(sum_add_if)(total, others[j], scale[j], frac[j], term[j]);
         else FN(sum_add)(total, scale[j], frac[j], term[j]);
     }
 }
@@ -165,8 +167,10 @@ SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view
     wide total = FN(zero)();
     for (ptrdiff_t v = 0; v < vectors; v += SUM_GROUP) {
         const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
-        const FN(sum) empty = FN(empty_sum)(mode, p, end - v),
-                      s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p, empty, &largest);
+        const FN(sum) empty = FN(empty_sum)(mode, p, end - v);
+        FN(sum) s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p, empty, &largest);
+        if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF)
+            FN(sum_take_off)(&s, veq(layout == LAYOUT_ACROSS ? next->max : p->max, p->max), p->less);
         total = FN(sum_join)(total, FN(sum_total)(&s, (int)(end - v)));
     }
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) *next = largest;
@@ -180,7 +184,8 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
     const ptrdiff_t vectors = FN(vectors)(layout, n);
     const int narrow = n <= SHORT_N;
     const FN(lanes) low = FN(lanes_of)(p->limits.low), magic = FN(lanes_of)(p->limits.magic),
-                    second = FN(lanes_of)(p->second);
+                    max = FN(lanes_of)(p->max), less_ints = FN(lanes_of)(p->less.ints),
+                    less_rests = FN(lanes_of)(p->less.rests);
     const FN(sum) empty = FN(empty_sum)(mode, p, vectors);
     const FN(sum_lanes) begun = FN(sum_lanes_of)(&empty);
     FN(sum) sums[VL];
@@ -190,29 +195,34 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
         real *own = x.p + r * x.row, *below = r < t->after ? p->next + r * x.row : own;
         FN(largest) largest = {vset1(-REAL_INF), vset1(-REAL_INF)};
         const FN(plan) one = {{FN(spread)(layout, &low, r), FN(spread)(layout, &magic, r), p->limits.M},
-                              FN(spread)(layout, &second, r),
+                              p->max,
+                              p->second,
                               p->anchor,
+                              p->less,
                               p->ahead,
                               below};
-        const FN(sum) start = mode == SG_WITH_ALL ? empty : FN(spread_sum)(&begun, r),
-                      s = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n,
-                                        &one, start, &largest);
+        const FN(sum) start = mode == SG_WITH_ALL ? empty : FN(spread_sum)(&begun, r);
+        FN(sum) s = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n, &one,
+                                  start, &largest);
+        if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF && !narrow) {
+            const FN(sum_less) less = {FN(spread)(layout, &less_ints, r), FN(spread)(layout, &less_rests, r)};
+            FN(sum_take_off)(&s, veq(next[r].max, FN(spread)(layout, &max, r)), less);
+        }
         if (SG_LOOKS_AHEAD) next[r] = largest;
         if (narrow) FN(set_sum)(&few, r, &s);
         else sums[r] = s;
     } while (++r < t->rows);
-    if (narrow) return FN(total_of_rows)(&few, t->rows, &empty, (int)vectors);
+    if (narrow) return FN(total_of_rows)(&few, t->rows, &empty, (int)vectors, p->less);
     FN(wide_lanes) closed;
     for (r = 0; r < t->rows; r++)
         FN(set_wide_lane)(&closed, r, FN(sum_close)(1, FN(sum_total)(&sums[r], (int)vectors)));
     return FN(wide_load)(closed.hi, closed.lo);
 }
 
-/* The term of one number a lane, wide, and as it stands among the terms; and as a sum sees it. */
-SG_BODY wide FN(wide_term)(vreal x, FN(limits) k, vreal *rounded) {
+/* The term of one number a lane, wide; and as a sum sees it. */
+SG_BODY wide FN(wide_term)(vreal x, FN(limits) k) {
     vreal scale, frac;
     FN(exp_terms)(x, k, &scale, &frac);
-    *rounded = vfma(scale, frac, scale);
     return FN(wide_fma)(FN(wide_of)(scale), scale, frac);
 }
 SG_BODY wide FN(summed_term)(vreal x, const FN(plan) *p) {
@@ -318,7 +328,12 @@ SG_INLINE real *FN(next_block)(const FN(tile) *t, FN(view) x, ptrdiff_t begin) {
 SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
                                ptrdiff_t begin, ptrdiff_t n, FN(largest) m, real *next, FN(stats) *block) {
     if (mode == SG_WITHOUT_MAX && t->weigh) t->weigh(t, x, begin, n, m.max, &block->distance, &block->weight);
-    FN(plan) p = {FN(limits_of)(m.max), m.second, vset1(HEADROOM),
+    const vreal zero = vset1(0);
+    FN(plan) p = {FN(limits_of)(m.max),
+                  m.max,
+                  m.second,
+                  vset1(HEADROOM),
+                  {zero, zero},
                   layout != LAYOUT_ACROSS ? VL
                   : t->n <= BLOCK_N       ? 2 * FN(to_next_tile)(t)
                                           : (1 + SG_LOOKS_AHEAD) * BLOCK_N,
@@ -327,21 +342,30 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
         t->looked->p = next;
         t->looked->row = t->n <= BLOCK_N ? t->row + t->rows : t->row;
     }
-    if (mode == SG_WITHOUT_MAX) p.anchor = FN(anchor_of)(m.second, p.limits);
     block->max = m.max;
     block->M = p.limits.M;
-    block->others = FN(exp_sum)(layout, keep, mode, t, x, e.p ? e : x, n, &p);
     block->top = FN(zero)();
-    block->e_top = vset1(0);
+    block->e_top = zero;
+    const vmask tie = mnot(vlt(m.second, m.max));
+    const int way = sg_max_term(layout, keep, mode);
+    if (mode == SG_WITHOUT_MAX) {
+        vreal scale, frac;
+        FN(exp_terms)(m.max, p.limits, &scale, &frac);
+        block->e_top = vfma(scale, frac, scale);
+        block->top = FN(wide_fma)(FN(wide_of)(scale), scale, frac);
+        p.anchor = FN(anchor_of)(m.second, p.limits);
+        if (way == SG_TAKEN_OFF) {
+            const FN(sum) one = FN(sum_begin)(p.anchor, 1);
+            p.less = FN(sum_less_of)(&one, tie, scale, frac, block->e_top);
+        }
+    }
+    block->others = FN(exp_sum)(layout, keep, mode, t, x, e.p ? e : x, n, &p);
     if (mode != SG_WITHOUT_MAX) return;
     /* the second largest in the place of the maximum, or one of two equal maxima */
-    const vmask tie = mnot(vlt(m.second, m.max));
-    const int pass_over = FN(passes_over)(layout, keep);
-    if (!pass_over || SG_UNLIKELY(many(tie))) {
+    if (way == SG_REPLACED || SG_UNLIKELY(many(tie))) {
         const wide less = FN(wide_sub)(block->others, FN(summed_term)(m.second, &p));
-        block->others = pass_over ? FN(wide_select)(tie, less, block->others) : less;
+        block->others = way == SG_REPLACED ? less : FN(wide_select)(tie, less, block->others);
     }
-    block->top = FN(wide_term)(m.max, p.limits, &block->e_top);
 }
 
 /* The blocks of one row across as the tasks of a team take them: each the same number, one behind the other. */

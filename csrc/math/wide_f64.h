@@ -100,43 +100,64 @@ SG_BODY wide_f64 wide_select_f64(mf64 m, wide_f64 x, wide_f64 y) {
 }
 
 /* An exact running sum of terms e = scale (1 + frac), 0 <= e < 1.42 2^a, at most SUM_GROUP_F64 of them a lane: fixed point
- * in two parts, as in wide_f32.h. `big` = 2^(a+11) cuts: e is rounded to a multiple of 2^(a-41), and the bits of big + e
- * are added to those of big, inside whose binade the sum stays. What is left, at most 2^(a-42) (and half an ulp
- * of e), is rounded to a multiple of 2^(a-83) with the help of `middle` = 1.5 2^(a-31), and added to `small`. That is
- * the one error: 2^-83.5 of the largest term, as there, for each term.
+ * in two parts, as in wide_f32.h. `big` = 2^(a+11) cuts: e is rounded to a multiple of 2^(a-41). What is left, at most
+ * 2^(a-42) (and half an ulp of e), is rounded to a multiple of 2^(a-83) with the help of `middle` = 1.5 2^(a-31). That is
+ * the one error: 2^-83.5 of the largest term, as there, for each term. The bits of both are added as integers, those of `big` and
+ * `middle` taken off beforehand; the sums, added to those again, stay inside their binades.
  * (Tried: sum + e in the place of big + e, which saves the integer. Which way a tie goes then depends on the terms
  * before it, and with it, for crafted terms, how what is left of it is rounded.) */
-enum { SUM_GROUP_F64 = 256 };
-typedef struct { vf64 big, middle, sum, small; } sum_f64;
+enum { SUM_GROUP_F64 = 512 };
+typedef struct { vf64 big, middle, ints, rests, poison; } sum_f64;
 
-/* `count` terms will be added in each lane: the exponents of as many `big`s are taken off beforehand. */
+/* `count` terms will be added in each lane; as many `big`s and `middle`s are taken off beforehand, modulo 2^64. */
 SG_INLINE sum_f64 sum_begin_f64(vf64 a, int count) {
-    const vf64 magic = vf64_set1(0x1.8p52), big = vf64_add(a, vf64_set1(1023 + 11));
+    const vf64 magic = vf64_set1(0x1.8p52), n = vf64_set1(count);
+    const vf64 big = vf64_add(a, vf64_set1(1023 + 11)), middle = vf64_add(a, vf64_set1(1023 - 31));
+    const uint64_t halves = (uint64_t)count << 51; /* of the 1.5 in `middle` */
+    double bits;
+    memcpy(&bits, &halves, sizeof bits);
     sum_f64 s;
     s.big = vf64_shift(vf64_add(magic, big));
-    s.middle = vf64_mul(vf64_shift(vf64_add(magic, vf64_add(a, vf64_set1(1023 - 31)))), vf64_set1(1.5));
-    s.sum = vf64_shift(vf64_fnma(big, vf64_set1(count - 1), magic));
-    s.small = vf64_set1(0);
+    s.middle = vf64_mul(vf64_shift(vf64_add(magic, middle)), vf64_set1(1.5));
+    s.ints = vf64_shift(vf64_fnma(big, n, magic));
+    s.rests = vf64_subbits(vf64_shift(vf64_fnma(middle, n, magic)), vf64_set1(bits));
+    s.poison = vf64_set1(0);
     return s;
 }
 /* e is fl(scale (1 + frac)). scale - upper is exact, both being multiples of the smaller of their units, or nearly (docs/numerics.md). */
 SG_INLINE void sum_add_f64(sum_f64 *s, vf64 scale, vf64 frac, vf64 e) {
     vf64 t = vf64_add(s->big, e);
     vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
-    s->small = vf64_add(s->small, vf64_sub(vf64_add(s->middle, r), s->middle));
-    s->sum = vf64_addbits(s->sum, t);
+    s->ints = vf64_addbits(s->ints, t);
+    s->rests = vf64_addbits(s->rests, vf64_add(s->middle, r));
+    s->poison = vf64_add(s->poison, r);
 }
 /* The same where `m`; elsewhere nothing is added, which counts as a term. */
 SG_INLINE void sum_add_if_f64(sum_f64 *s, mf64 m, vf64 scale, vf64 frac, vf64 e) {
     vf64 t = vf64_add_if(m, s->big, e);
     vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
-    s->small = vf64_add(s->small, vf64_sub(vf64_add_if(m, s->middle, r), s->middle));
-    s->sum = vf64_addbits(s->sum, t);
+    s->ints = vf64_addbits(s->ints, t);
+    s->rests = vf64_addbits(s->rests, vf64_add_if(m, s->middle, r));
+    s->poison = vf64_add(s->poison, r);
 }
-/* A NaN is in `small`, whatever the bits of the other. */
+/* A term that was added, taken off again, as in wide_f32.h. */
+typedef struct { vf64 ints, rests; } sum_less_f64;
+
+SG_INLINE sum_less_f64 sum_less_of_f64(const sum_f64 *s, mf64 none, vf64 scale, vf64 frac, vf64 e) {
+    const vf64 zero = vf64_set1(0), t = vf64_add(s->big, e);
+    const vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
+    return (sum_less_f64){vf64_select(none, zero, vf64_subbits(s->big, t)),
+                          vf64_select(none, zero, vf64_subbits(s->middle, vf64_add(s->middle, r)))};
+}
+SG_INLINE void sum_take_off_f64(sum_f64 *s, mf64 m, sum_less_f64 less) {
+    s->ints = vf64_addbits(s->ints, vf64_select(m, less.ints, vf64_set1(0)));
+    s->rests = vf64_addbits(s->rests, vf64_select(m, less.rests, vf64_set1(0)));
+}
 SG_BODY wide_f64 sum_total_f64(const sum_f64 *s, int count) {
     (void)count;
-    return (wide_f64){vf64_sub(s->sum, s->big), s->small};
+    const vf64 rests = vf64_sub(vf64_addbits(s->rests, s->middle), s->middle),
+               nan = vf64_sub(s->poison, s->poison);
+    return (wide_f64){vf64_sub(vf64_addbits(s->ints, s->big), s->big), vf64_add(rests, nan)};
 }
 /* Totals, of one a, added exactly, part by part: 53 bits hold 2^11 terms. At the end the lanes of one row are folded, and
  * only then the two parts are brought into the form hi + lo with hi = RN(hi + lo). */

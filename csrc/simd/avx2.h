@@ -203,6 +203,12 @@ SG_INLINE __m256 h32_addbits(__m256 a, __m256 b) {
 SG_INLINE __m256d h64_addbits(__m256d a, __m256d b) {
     return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(a), _mm256_castpd_si256(b)));
 }
+SG_INLINE __m256 h32_subbits(__m256 a, __m256 b) {
+    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+SG_INLINE __m256d h64_subbits(__m256d a, __m256d b) {
+    return _mm256_castsi256_pd(_mm256_sub_epi64(_mm256_castpd_si256(a), _mm256_castpd_si256(b)));
+}
 SG_INLINE __m256 h32_exponent(__m256 a) {
     __m256i b = _mm256_sub_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(0x3f3504f3));
     return _mm256_cvtepi32_ps(_mm256_srai_epi32(b, 23));
@@ -225,6 +231,8 @@ SG_INLINE vf64 vf64_scale(vf64 a, const double table[2]) {
 }
 SG_INLINE vf32 vf32_addbits(vf32 a, vf32 b) { return SG_BOTH2(vf32, h32_addbits, a, b); }
 SG_INLINE vf64 vf64_addbits(vf64 a, vf64 b) { return SG_BOTH2(vf64, h64_addbits, a, b); }
+SG_INLINE vf32 vf32_subbits(vf32 a, vf32 b) { return SG_BOTH2(vf32, h32_subbits, a, b); }
+SG_INLINE vf64 vf64_subbits(vf64 a, vf64 b) { return SG_BOTH2(vf64, h64_subbits, a, b); }
 SG_INLINE vf32 vf32_exponent(vf32 a) { return SG_BOTH1(vf32, h32_exponent, a); }
 SG_INLINE vf64 vf64_exponent(vf64 a) { return SG_BOTH1(vf64, h64_exponent, a); }
 SG_INLINE vf32 vf32_xor(vf32 a, int k) {

@@ -227,6 +227,12 @@ SG_INLINE float32x4_t q32_addbits(float32x4_t x, float32x4_t y) {
 SG_INLINE float64x2_t q64_addbits(float64x2_t x, float64x2_t y) {
     return vreinterpretq_f64_u64(vaddq_u64(vreinterpretq_u64_f64(x), vreinterpretq_u64_f64(y)));
 }
+SG_INLINE float32x4_t q32_subbits(float32x4_t x, float32x4_t y) {
+    return vreinterpretq_f32_u32(vsubq_u32(vreinterpretq_u32_f32(x), vreinterpretq_u32_f32(y)));
+}
+SG_INLINE float64x2_t q64_subbits(float64x2_t x, float64x2_t y) {
+    return vreinterpretq_f64_u64(vsubq_u64(vreinterpretq_u64_f64(x), vreinterpretq_u64_f64(y)));
+}
 SG_INLINE float32x4_t q32_exponent(float32x4_t x) {
     int32x4_t b = vsubq_s32(vreinterpretq_s32_f32(x), vdupq_n_s32(0x3f3504f3));
     return vcvtq_f32_s32(vshrq_n_s32(b, 23));
@@ -249,6 +255,8 @@ SG_INLINE vf64 vf64_scale(vf64 x, const double table[2]) {
 }
 SG_INLINE vf32 vf32_addbits(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_addbits, x, y); }
 SG_INLINE vf64 vf64_addbits(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_addbits, x, y); }
+SG_INLINE vf32 vf32_subbits(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_subbits, x, y); }
+SG_INLINE vf64 vf64_subbits(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_subbits, x, y); }
 SG_INLINE vf32 vf32_exponent(vf32 x) { return SG_EACH1(vf32, q32_exponent, x); }
 SG_INLINE vf64 vf64_exponent(vf64 x) { return SG_EACH1(vf64, q64_exponent, x); }
 SG_INLINE vf32 vf32_xor(vf32 x, int k) {

@@ -306,6 +306,14 @@ SG_INLINE vf64 vf64_addbits(vf64 a, vf64 b) {
     return (vf64){{(qf64)((uf64)a.q[0] + (uf64)b.q[0]), (qf64)((uf64)a.q[1] + (uf64)b.q[1]),
                    (qf64)((uf64)a.q[2] + (uf64)b.q[2]), (qf64)((uf64)a.q[3] + (uf64)b.q[3])}};
 }
+SG_INLINE vf32 vf32_subbits(vf32 a, vf32 b) {
+    return (vf32){{(qf32)((uf32)a.q[0] - (uf32)b.q[0]), (qf32)((uf32)a.q[1] - (uf32)b.q[1]),
+                   (qf32)((uf32)a.q[2] - (uf32)b.q[2]), (qf32)((uf32)a.q[3] - (uf32)b.q[3])}};
+}
+SG_INLINE vf64 vf64_subbits(vf64 a, vf64 b) {
+    return (vf64){{(qf64)((uf64)a.q[0] - (uf64)b.q[0]), (qf64)((uf64)a.q[1] - (uf64)b.q[1]),
+                   (qf64)((uf64)a.q[2] - (uf64)b.q[2]), (qf64)((uf64)a.q[3] - (uf64)b.q[3])}};
+}
 /* a bias keeps the difference positive: C leaves the right shift of a negative one open */
 SG_INLINE qf32 qf32_exponent(qf32 a) {
     uf32 b = ((uf32)a - 0x3f3504f3U + ((uint32_t)1 << 30)) >> 23;

@@ -1,7 +1,7 @@
 /* exact_sum.c - checks the sum of exponentials (sum_begin ... sum_close of csrc/math/wide_f32.h, wide_f64.h) for one
  * instruction set, as test_vocabulary.c does the words: every order of the terms, every way of cutting them into lanes
  * and groups gives the sum of the terms as the comments there round them, to the last bit, and that is as near to
- * the exact sum as they say. Run by run_vocabulary.sh. Includes itself once for each type. */
+ * the exact sum as they say; so does a term that is taken off again, however large. Run by run_vocabulary.sh. Includes itself once for each type. */
 #ifndef REAL
 
 #include <float.h>
@@ -122,10 +122,11 @@ int main(void) {
 
 #else /* the tests of one type */
 
-/* Term i is scale[i] (1 + frac[i]); taken[i] tells whether it counts. */
+/* Term i is scale[i] (1 + frac[i]); taken[i] tells whether it counts. Term `top`, if it is not negative, is added and taken off
+ * again. */
 typedef struct {
     REAL scale[BLOCK], frac[BLOCK], taken[BLOCK];
-    int n, anchor;
+    int n, anchor, top;
 } FN(terms);
 
 static REAL FN(power_of_two)(int k) { return (REAL)ldexp(1, k); }
@@ -167,6 +168,14 @@ static void FN(make_term)(FN(terms) *t, int i, int kind) {
     t->taken[i] = (REAL)(below(8) != 0);
 }
 
+/* One of the terms is to be taken off: of any size from the others' on. */
+static void FN(make_top)(FN(terms) *t) {
+    const int up = below(HIGHEST_ANCHOR - t->anchor + 1);
+    t->top = below(t->n);
+    t->scale[t->top] = FN(power_of_two)(t->anchor + up) * (REAL)uniform(1, 1.4199 / (1 + FRAC));
+    t->frac[t->top] = (REAL)uniform(-FRAC, FRAC);
+}
+
 /* The terms as they are rounded, and as they are: both sums are exact to far less than what is asked of them. */
 static quad FN(rounded_sum)(const FN(terms) *t, const int *order, int n, bool some, quad *exact) {
     const quad upper_unit = power(t->anchor - UPPER), lower_unit = power(t->anchor - LOWER);
@@ -174,7 +183,7 @@ static quad FN(rounded_sum)(const FN(terms) *t, const int *order, int n, bool so
     *exact = 0;
     for (int i = 0; i < n; i++) {
         const int k = order[i];
-        if (some && t->taken[k] == 0) continue;
+        if ((some && t->taken[k] == 0) || k == t->top) continue;
         const quad term = (quad)t->scale[k] + (quad)t->scale[k] * (quad)t->frac[k];
         const quad upper = nearest_multiple((quad)(REAL)term, upper_unit);
         const REAL difference = (REAL)((quad)t->scale[k] - upper);
@@ -193,16 +202,26 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
         const int left = vectors - v, most = left < GROUP ? left : GROUP,
                   terms = below(4) ? 1 + below(most) : most;
         FN(sum) s = FN(sum_begin)(V(set1)((REAL)t->anchor), terms);
+        REAL has_top[N] = {0};
         for (int k = 0; k < terms; k++, v++) {
             REAL scale[N], frac[N], taken[N];
             for (int l = 0; l < N; l++) {
                 scale[l] = t->scale[order[v * N + l]];
                 frac[l] = t->frac[order[v * N + l]];
                 taken[l] = t->taken[order[v * N + l]];
+                if (order[v * N + l] == t->top) has_top[l] = 1;
             }
             const VEC a = V(load)(scale), b = V(load)(frac), e = V(fma)(a, b, a);
             if (some) FN(sum_add_if)(&s, V(eq)(V(load)(taken), V(set1)(1)), a, b, e);
             else FN(sum_add)(&s, a, b, e);
+        }
+        if (t->top >= 0) { /* in some lanes, either by one argument or by the other */
+            const VEC a = V(set1)(t->scale[t->top]), b = V(set1)(t->frac[t->top]), one = V(set1)(1);
+            const MASK top = V(eq)(V(load)(has_top), one), all = V(eq)(one, one), none = V(lt)(one, one),
+                       not_top = V(lt)(V(load)(has_top), one);
+            const bool first = below(2);
+            FN(sum_take_off)(&s, first ? top : all,
+                             FN(sum_less_of)(&s, first ? none : not_top, a, b, V(fma)(a, b, a)));
         }
         total = FN(sum_join)(total, FN(sum_total)(&s, terms));
     }
@@ -229,7 +248,7 @@ static bool FN(is_right)(double hi, double lo, quad want, quad exact, int n, int
 }
 
 /* All terms in one row, in many orders; without hardware FMA the first order's bits are what is wanted of the others. */
-static bool FN(test_across)(FN(terms) *t, int kind, bool some) {
+static bool FN(test_across)(FN(terms) *t, int kind, bool some, bool top) {
     static int order[BLOCK];
     const int sizes[] = {N, 3 * N, 17 * N, BLOCK - N, BLOCK};
     t->n = sizes[below(5)];
@@ -237,6 +256,7 @@ static bool FN(test_across)(FN(terms) *t, int kind, bool some) {
         FN(make_term)(t, i, kind);
         order[i] = i;
     }
+    if (top) FN(make_top)(t);
     double first_hi = 0, first_lo = 0;
     for (int k = 0; k < 8; k++) {
         double hi[N], lo[N];
@@ -253,11 +273,12 @@ static bool FN(test_across)(FN(terms) *t, int kind, bool some) {
 }
 
 /* A row in each lane; in many orders the rows' terms. */
-static bool FN(test_lanes)(FN(terms) *t, int kind, bool some) {
+static bool FN(test_lanes)(FN(terms) *t, int kind, bool some, bool top) {
     static int order[BLOCK * N], row[BLOCK];
     double first_hi[N] = {0}, first_lo[N] = {0};
     t->n = BLOCK;
     for (int i = 0; i < t->n; i++) FN(make_term)(t, i, kind);
+    if (top) FN(make_top)(t);
     const int sizes[] = {1, 2, 100, GROUP, GROUP + 1, BLOCK};
     const int n = sizes[below(6)];
     for (int k = 0; k < 2; k++) {
@@ -285,6 +306,7 @@ static bool FN(test_nan)(FN(terms) *t) {
     const int vectors = 1 + below(BLOCK / N);
     t->n = vectors * N;
     t->anchor = 0;
+    t->top = -1;
     for (int i = 0; i < t->n; i++) {
         FN(make_term)(t, i, ORDINARY);
         t->taken[i] = 1;
@@ -308,16 +330,20 @@ static void FN(test_type)(void) {
     /* words that are not needed here; portable.h has them not inline */
     (void)V(load_n), (void)V(store_n), (void)V(load_tile), (void)V(store_tile), (void)V(xor);
     for (int kind = 0; kind < KINDS; kind++)
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 6; k++) {
+            const bool some = k / 2 == 1, top = k / 2 == 2;
             ok = true;
             for (int repeat = 0; repeat < 3 && ok; repeat++) {
                 t.anchor = LOWEST_ANCHOR + below(HIGHEST_ANCHOR - LOWEST_ANCHOR + 1);
                 if (kind == LARGEST) t.anchor = HIGHEST_ANCHOR;
                 if (kind == SMALLEST) t.anchor = LOWEST_ANCHOR;
-                ok = k & 1 ? FN(test_across)(&t, kind, k >> 1) : FN(test_lanes)(&t, kind, k >> 1);
+                t.top = -1;
+                ok = k & 1 ? FN(test_across)(&t, kind, some, top) : FN(test_lanes)(&t, kind, some, top);
             }
             snprintf(name, sizeof name, "%s, %s%s", kind_names[kind], k & 1 ? "across" : "lanes",
-                     k >> 1 ? ", if" : "");
+                     some  ? ", if"
+                     : top ? ", one taken off"
+                           : "");
             count(TYPE, name, ok);
         }
     ok = true;

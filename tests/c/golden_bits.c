@@ -8,8 +8,15 @@
 #include <string.h>
 
 #include "every_kernel.h"
+#include "half.h"
 
 enum { ROWS = 19 };
+
+/* How the rows are given to a kernel: all at once; transposed, the class axis strided; in parts, so that rows that take several at a time
+ * are not in one tile with an infinite or a far one, which sends each row of it by itself. */
+enum { WHOLE, STRIDED, IN_PARTS, WAYS };
+static const char *const ways[] = {"", ", strided,", ", in parts,"};
+static const ptrdiff_t parts[] = {0, 5, 6, 16, ROWS};
 static const ptrdiff_t lengths[] = {1,   2,   3,   5,   10,   16,   17,   64,   65,
                                     100, 255, 256, 257, 1000, 2049, 4097, 10000};
 
@@ -69,7 +76,18 @@ static void transpose(const problem *p, const void *from, void *to, int back) {
         }
 }
 
-static uint64_t run(const problem *p, const sg_isa *isa, kernel_id which, int strided) {
+static void run_in_parts(const problem *p, sg_kernel *kernel, const sg_call *c) {
+    const size_t bytes = p->half ? sg_halves_bytes(c) : sg_scratch_bytes(c, p->size);
+    void *scratch = aligned_alloc(64, (bytes + 64) / 64 * 64);
+    for (size_t k = 0; k + 1 < sizeof parts / sizeof parts[0]; k++) {
+        if (p->half) sg_run_halves(kernel, c, parts[k], parts[k + 1], scratch);
+        else kernel(c, parts[k], parts[k + 1], scratch);
+    }
+    free(scratch);
+}
+
+static uint64_t run(const problem *p, const sg_isa *isa, kernel_id which, int way) {
+    const int strided = way == STRIDED;
     const size_t cells = (size_t)ROWS * (size_t)p->n;
     const bool matrix = is_jacobian(which), reduced = is_reduced(which);
     const size_t results = matrix ? cells * (size_t)p->n : reduced ? ROWS : cells;
@@ -99,7 +117,8 @@ static uint64_t run(const problem *p, const sg_isa *isa, kernel_id which, int st
     }
     if (has_options(which)) c.hess = array_of(p, hess, strided);
     set_options(which, p->labels, p->weight, p->sample, loss, &c);
-    if (sg_run(kernel_of(isa, p->kind, which), &c, sizes[p->computing]) != 0) abort();
+    if (way == IN_PARTS) run_in_parts(p, kernel_of(isa, p->kind, which), &c);
+    else if (sg_run(kernel_of(isa, p->kind, which), &c, sizes[p->computing]) != 0) abort();
     problem of_out = *p;
     if (reduced) of_out.kind = p->computing;
     one_nan(&of_out, out, results);
@@ -151,15 +170,15 @@ int main(int argc, char **argv) {
                 if (is_jacobian(which) && p.n > 1000) continue;
                 uint64_t first = 0;
                 for (const sg_isa *const *isa = sg_isa_list(); *isa; isa++)
-                    for (int strided = 0; strided < 2; strided++) {
+                    for (int way = 0; way < WAYS; way++) {
                         if (!(*isa)->supported()) continue;
                         p.half = half_of(*isa, kind);
-                        uint64_t h = run(&p, *isa, which, strided);
-                        if (isa == sg_isa_list() && !strided) first = h;
+                        uint64_t h = run(&p, *isa, which, way);
+                        if (isa == sg_isa_list() && way == WHOLE) first = h;
                         if (h == first) continue;
                         failures++;
                         fprintf(stderr, "%s %s n=%td: %s%s differs\n", names[which], type_names[kind], p.n,
-                                (*isa)->name, strided ? ", strided," : "");
+                                (*isa)->name, ways[way]);
                     }
                 printf("%s %s %td %016llx\n", names[which], type_names[kind], p.n, (unsigned long long)first);
             }

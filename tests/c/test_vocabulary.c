@@ -546,6 +546,7 @@ TEST_PAIRS(div, SAME, V(div)(a, b), x / y)
 TEST_PAIRS(max, SAME, V(max)(a, b), x > y ? x : y)
 TEST_PAIRS(min, SAME, V(min)(a, b), x < y ? x : y)
 TEST_PAIRS(addbits, BITS, V(addbits)(a, b), FN(from_bits)((UINT)(FN(to_bits)(x) + FN(to_bits)(y))))
+TEST_PAIRS(subbits, BITS, V(subbits)(a, b), FN(from_bits)((UINT)(FN(to_bits)(x) - FN(to_bits)(y))))
 TEST_PAIRS(lt, BITS, V(select)(V(lt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 1 : 0)
 TEST_PAIRS(eq, BITS, V(select)(V(eq)(a, b), V(set1)(1), V(set1)(0)), x == y ? 1 : 0)
 TEST_PAIRS(nlt, BITS, V(select)(V(nlt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 0 : 1)
@@ -750,6 +751,7 @@ static void FN(test_type)(void) {
     RUN(shift);
     RUN(scale);
     RUN(addbits);
+    RUN(subbits);
     RUN(exponent);
     RUN(xor);
     RUN(lt);
