@@ -33,8 +33,9 @@
 #define SG_FENCE() ((void)0)
 #endif
 
-/* The statement for j = 0, ..., u - 1, written out; u is a literal. */
-#if defined(__clang__)
+/* The statement for j = 0, ..., u - 1, written out; u is a literal. A file may have it as a loop (isa_portable.c). */
+#if defined(SG_UNROLL)
+#elif defined(__clang__)
 #define SG_UNROLL(j, u) _Pragma("clang loop unroll(full)") for (int j = 0; j < (u); j++)
 #else
 #define SG_UNROLL(j, u) _Pragma("GCC unroll 8") for (int j = 0; j < (u); j++)
