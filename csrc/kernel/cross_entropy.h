@@ -279,11 +279,11 @@ SG_INLINE int FN(label_terms)(int layout, int grad, int hess, const FN(tile) *t,
     FN(view)
     x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
              : FN(open_logits_once)(layout, t, p->terms);
-    const FN(view) far_to = x.p || !grad ? p->terms : (FN(view)){hess_buffer, VL, 0}, none = {NULL, 0, 0};
+    const FN(view) far_to = x.p || !grad ? p->terms : (FN(view)){hess_buffer, VL, 0};
     if (layout == LAYOUT_SHORT) vstore(p->target, FN(pick_labels)(x, t->n, &p->y));
     p->Ms = grad ? FN(block_M)(t) : NULL;
     return grad ? FN(grad_stats)(layout, t, &x, p->terms, far_to, p->Ms, &p->row)
-                : FN(log_stats)(layout, t, &x, none, p->terms, &p->row);
+                : FN(log_stats)(layout, t, &x, FN(nowhere)(), p->terms, &p->row);
 }
 SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t, FN(label_parts) *p) {
     const sg_call *c = t->call;
@@ -523,10 +523,9 @@ SG_INLINE int FN(general_terms)(int layout, const FN(tile) *t, real *buffer, rea
     FN(view)
     x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
              : FN(open_logits_once)(layout, t, p->terms);
-    const FN(view) far_to = x.p || !grad ? p->terms : (FN(view)){FN(row_buffer)(t, 2), VL, 0},
-                   none = {NULL, 0, 0};
+    const FN(view) far_to = x.p || !grad ? p->terms : (FN(view)){FN(row_buffer)(t, 2), VL, 0};
     return grad ? FN(grad_stats)(layout, &weighed, &x, p->terms, far_to, p->Ms, &p->row)
-                : FN(log_stats)(layout, &weighed, &x, none, p->terms, &p->row);
+                : FN(log_stats)(layout, &weighed, &x, FN(nowhere)(), p->terms, &p->row);
 }
 /* Of a block whose terms are relative to M + `down`, M that of the row. */
 SG_NOINLINE void FN(slopes_of)(const FN(tile) *t, const FN(general_parts) *p, vreal down, FN(slopes) *k) {

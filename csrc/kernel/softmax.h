@@ -44,8 +44,8 @@ typedef struct {
 SG_INLINE int FN(log_softmax_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
                                     FN(log_softmax_parts) *p) {
     p->out = FN(open_out)(layout, t, &t->call->out, buffer);
-    const FN(view) spare = FN(open_terms)(layout, p->out, buffer), none = {NULL, 0, 0},
-                   results = FN(is_direct)(layout, t, &t->call->out) ? p->out : none;
+    const FN(view) spare = FN(open_terms)(layout, p->out, buffer),
+                   results = FN(is_direct)(layout, t, &t->call->out) ? p->out : FN(nowhere)();
     p->x = FN(open_logits_in_blocks)(layout, t, buffer, spare);
     return FN(log_stats)(layout, t, &p->x, results, p->x.p ? spare : (FN(view)){second, VL, 0}, &p->row);
 }
@@ -128,9 +128,9 @@ typedef struct { FN(stats) row; } FN(logsumexp_parts);
 SG_INLINE int FN(logsumexp_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
                                   FN(logsumexp_parts) *p) {
     (void)second;
-    const FN(view) to = {buffer, VL, 0}, none = {NULL, 0, 0};
+    const FN(view) to = {buffer, VL, 0};
     FN(view) x = FN(open_logits_once)(layout, t, to);
-    return FN(log_stats)(layout, t, &x, none, to, &p->row);
+    return FN(log_stats)(layout, t, &x, FN(nowhere)(), to, &p->row);
 }
 SG_INLINE void FN(logsumexp_rows)(int layout, const FN(tile) *t, FN(logsumexp_parts) *p) {
     (void)layout;

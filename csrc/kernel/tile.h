@@ -7,6 +7,8 @@ typedef struct {
     ptrdiff_t step, row;
 } FN(view);
 
+SG_INLINE FN(view) FN(nowhere)(void) { return (FN(view)){NULL, 0, 0}; }
+
 typedef struct FN(tile_) FN(tile);
 
 /* The largest value and the next one, which is the same in case of a tie. NaN is passed over, -inf if there is nothing else. */
@@ -303,7 +305,7 @@ SG_INLINE ptrdiff_t FN(block_size)(ptrdiff_t n, ptrdiff_t begin) {
 }
 /* Where a result of rows in lanes stands, if it is written to directly. */
 SG_INLINE FN(view) FN(place_of)(const FN(tile) *t, const sg_array *a) {
-    if (!a->data || a->axis == 0 || !FN(is_direct)(LAYOUT_SHORT, t, a)) return (FN(view)){NULL, 0, 0};
+    if (!a->data || a->axis == 0 || !FN(is_direct)(LAYOUT_SHORT, t, a)) return FN(nowhere)();
     return FN(stand)(LAYOUT_SHORT, t, a);
 }
 /* Rows in lanes into `buffer`. The tile after the next one, and the lines that `results` (a literal) results are to go to, are asked for

@@ -88,7 +88,6 @@ SG_BODY wide_f32 wide_fold_rows_f32(const wide_f32 rows[], int count) {
  * term, which is at least 0.7 2^a, for each term. (A running float sum of the r would save two operations, but its ties would depend on the order.)
  * Integers know no NaN: `poison` does. */
 enum { SUM_GROUP_F32 = 512 };
-typedef struct { vf32 big, middle, ints, rests, poison; } sum_f32;
 
 /* `count` terms will be added in each lane; the exponents of the constants, as often, are taken off beforehand, modulo
  * 2^32. */
@@ -102,36 +101,6 @@ SG_INLINE sum_f32 sum_begin_f32(vf32 a, int count) {
     s.rests = vf32_shift(vf32_fnma(middle, n, magic));
     s.poison = vf32_set1(0);
     return s;
-}
-/* e is fl(scale (1 + frac)). scale - upper is exact, both being multiples of the smaller of their units, or nearly (docs/numerics.md). */
-SG_INLINE void sum_add_f32(sum_f32 *s, vf32 scale, vf32 frac, vf32 e) {
-    vf32 t = vf32_add(s->big, e);
-    vf32 r = vf32_fma(scale, frac, vf32_sub(scale, vf32_sub(t, s->big)));
-    s->ints = vf32_addbits(s->ints, t);
-    s->rests = vf32_addbits(s->rests, vf32_add(s->middle, r));
-    s->poison = vf32_add(s->poison, r);
-}
-/* The same where `m`; elsewhere nothing is added, which counts as a term. */
-SG_INLINE void sum_add_if_f32(sum_f32 *s, mf32 m, vf32 scale, vf32 frac, vf32 e) {
-    vf32 t = vf32_add_if(m, s->big, e);
-    vf32 r = vf32_fma(scale, frac, vf32_sub(scale, vf32_sub(t, s->big)));
-    s->ints = vf32_addbits(s->ints, t);
-    s->rests = vf32_addbits(s->rests, vf32_add_if(m, s->middle, r));
-    s->poison = vf32_add(s->poison, r);
-}
-/* A term that was added, taken off again, exactly, however large it was: integers are modulo 2^32. What is to be added to a sum for
- * that, 0 where `none`; and that, in the lanes `m`. The sum keeps a term without value. */
-typedef struct { vf32 ints, rests; } sum_less_f32;
-
-SG_INLINE sum_less_f32 sum_less_of_f32(const sum_f32 *s, mf32 none, vf32 scale, vf32 frac, vf32 e) {
-    const vf32 zero = vf32_set1(0), t = vf32_add(s->big, e);
-    const vf32 r = vf32_fma(scale, frac, vf32_sub(scale, vf32_sub(t, s->big)));
-    return (sum_less_f32){vf32_select(none, zero, vf32_subbits(s->big, t)),
-                          vf32_select(none, zero, vf32_subbits(s->middle, vf32_add(s->middle, r)))};
-}
-SG_INLINE void sum_take_off_f32(sum_f32 *s, mf32 m, sum_less_f32 less) {
-    s->ints = vf32_addbits(s->ints, vf32_select(m, less.ints, vf32_set1(0)));
-    s->rests = vf32_addbits(s->rests, vf32_select(m, less.rests, vf32_set1(0)));
 }
 /* `ints` is not negative, and below 2^32: converted as a number with a sign, 2^31 less. */
 SG_BODY wide_f32 sum_total_f32(const sum_f32 *s, int count) {

@@ -107,7 +107,6 @@ SG_BODY wide_f64 wide_select_f64(mf64 m, wide_f64 x, wide_f64 y) {
  * (Tried: sum + e in the place of big + e, which saves the integer. Which way a tie goes then depends on the terms
  * before it, and with it, for crafted terms, how what is left of it is rounded.) */
 enum { SUM_GROUP_F64 = 512 };
-typedef struct { vf64 big, middle, ints, rests, poison; } sum_f64;
 
 /* `count` terms will be added in each lane; as many `big`s and `middle`s are taken off beforehand, modulo 2^64. */
 SG_INLINE sum_f64 sum_begin_f64(vf64 a, int count) {
@@ -123,35 +122,6 @@ SG_INLINE sum_f64 sum_begin_f64(vf64 a, int count) {
     s.rests = vf64_subbits(vf64_shift(vf64_fnma(middle, n, magic)), vf64_set1(bits));
     s.poison = vf64_set1(0);
     return s;
-}
-/* e is fl(scale (1 + frac)). scale - upper is exact, both being multiples of the smaller of their units, or nearly (docs/numerics.md). */
-SG_INLINE void sum_add_f64(sum_f64 *s, vf64 scale, vf64 frac, vf64 e) {
-    vf64 t = vf64_add(s->big, e);
-    vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
-    s->ints = vf64_addbits(s->ints, t);
-    s->rests = vf64_addbits(s->rests, vf64_add(s->middle, r));
-    s->poison = vf64_add(s->poison, r);
-}
-/* The same where `m`; elsewhere nothing is added, which counts as a term. */
-SG_INLINE void sum_add_if_f64(sum_f64 *s, mf64 m, vf64 scale, vf64 frac, vf64 e) {
-    vf64 t = vf64_add_if(m, s->big, e);
-    vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
-    s->ints = vf64_addbits(s->ints, t);
-    s->rests = vf64_addbits(s->rests, vf64_add_if(m, s->middle, r));
-    s->poison = vf64_add(s->poison, r);
-}
-/* A term that was added, taken off again, as in wide_f32.h. */
-typedef struct { vf64 ints, rests; } sum_less_f64;
-
-SG_INLINE sum_less_f64 sum_less_of_f64(const sum_f64 *s, mf64 none, vf64 scale, vf64 frac, vf64 e) {
-    const vf64 zero = vf64_set1(0), t = vf64_add(s->big, e);
-    const vf64 r = vf64_fma(scale, frac, vf64_sub(scale, vf64_sub(t, s->big)));
-    return (sum_less_f64){vf64_select(none, zero, vf64_subbits(s->big, t)),
-                          vf64_select(none, zero, vf64_subbits(s->middle, vf64_add(s->middle, r)))};
-}
-SG_INLINE void sum_take_off_f64(sum_f64 *s, mf64 m, sum_less_f64 less) {
-    s->ints = vf64_addbits(s->ints, vf64_select(m, less.ints, vf64_set1(0)));
-    s->rests = vf64_addbits(s->rests, vf64_select(m, less.rests, vf64_set1(0)));
 }
 SG_BODY wide_f64 sum_total_f64(const sum_f64 *s, int count) {
     (void)count;

@@ -1,7 +1,8 @@
 /* exact_sum.c - checks the sum of exponentials (sum_begin ... sum_close of csrc/math/wide_f32.h, wide_f64.h) for one
  * instruction set, as test_vocabulary.c does the words: every order of the terms, every way of cutting them into lanes
  * and groups gives the sum of the terms as the comments there round them, to the last bit, and that is as near to
- * the exact sum as they say; so does a term that is taken off again, however large. Run by run_vocabulary.sh. Includes itself once for each type. */
+ * the exact sum as they say; so does a term that is taken off again, however large. Run by
+ * run_vocabulary.sh. Includes itself once for each type. */
 #ifndef REAL
 
 #include <float.h>

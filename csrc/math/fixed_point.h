@@ -1,0 +1,37 @@
+/* fixed_point.h - a running sum in fixed point, one a lane: terms added, and taken off again. How it begins, what it is in the end and
+ * why it is exact: wide_f32.h, wide_f64.h. Included once per dtype, no include guard. */
+
+typedef struct { vreal big, middle, ints, rests, poison; } FN(sum);
+
+/* e is fl(scale (1 + frac)), `cut` is big + e. scale - (cut - big) is exact, both being multiples of the smaller of their units, or nearly
+ * (docs/numerics.md). */
+SG_INLINE vreal FN(sum_rest)(const FN(sum) *s, vreal scale, vreal frac, vreal cut) {
+    return vfma(scale, frac, vsub(scale, vsub(cut, s->big)));
+}
+SG_INLINE void FN(sum_add)(FN(sum) *s, vreal scale, vreal frac, vreal e) {
+    const vreal cut = vadd(s->big, e), rest = FN(sum_rest)(s, scale, frac, cut);
+    s->ints = vaddbits(s->ints, cut);
+    s->rests = vaddbits(s->rests, vadd(s->middle, rest));
+    s->poison = vadd(s->poison, rest);
+}
+/* The same where `m`; elsewhere nothing is added, which counts as a term. */
+SG_INLINE void FN(sum_add_if)(FN(sum) *s, vmask m, vreal scale, vreal frac, vreal e) {
+    const vreal cut = vadd_if(m, s->big, e), rest = FN(sum_rest)(s, scale, frac, cut);
+    s->ints = vaddbits(s->ints, cut);
+    s->rests = vaddbits(s->rests, vadd_if(m, s->middle, rest));
+    s->poison = vadd(s->poison, rest);
+}
+
+/* A term that was added, taken off again, exactly, however large it was: integers wrap around. What is to be added to a sum for
+ * that, 0 where `none`; and that, in the lanes `m`. The sum keeps a term without value. */
+typedef struct { vreal ints, rests; } FN(sum_less);
+
+SG_INLINE FN(sum_less) FN(sum_less_of)(const FN(sum) *s, vmask none, vreal scale, vreal frac, vreal e) {
+    const vreal zero = vset1(0), cut = vadd(s->big, e), rest = FN(sum_rest)(s, scale, frac, cut);
+    return (FN(sum_less)){vselect(none, zero, vsubbits(s->big, cut)),
+                          vselect(none, zero, vsubbits(s->middle, vadd(s->middle, rest)))};
+}
+SG_INLINE void FN(sum_take_off)(FN(sum) *s, vmask m, FN(sum_less) less) {
+    s->ints = vaddbits(s->ints, vselect(m, less.ints, vset1(0)));
+    s->rests = vaddbits(s->rests, vselect(m, less.rests, vset1(0)));
+}
