@@ -4,7 +4,6 @@
 #undef vmask
 #undef FN
 #undef VL
-#undef VTILE
 #undef REAL_IS_FLOAT
 #undef SHORT_N
 #undef BLOCK_N
@@ -37,6 +36,8 @@
 #undef vstore_n
 #undef vload_tile
 #undef vstore_tile
+#undef vload_packed
+#undef vstore_packed
 #undef vof_int64
 #undef vadd
 #undef vsub

@@ -6,7 +6,6 @@
 #define FN(name) name##_f32
 
 #define VL 16                /* lanes */
-#define VTILE 4              /* columns of a transposed tile */
 #define REAL_IS_FLOAT 1      /* what only one of the two has: 16-bit arrays, wider sums of products */
 #define SHORT_N SG_SHORT_N
 #define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
@@ -40,6 +39,8 @@
 #define vstore_n vf32_store_n
 #define vload_tile vf32_load_tile
 #define vstore_tile vf32_store_tile
+#define vload_packed vf32_load_packed
+#define vstore_packed vf32_store_packed
 #define vof_int64 vf32_of_int64
 #define vadd vf32_add
 #define vsub vf32_sub

@@ -6,7 +6,6 @@
 #define FN(name) name##_f64
 
 #define VL 8                 /* lanes */
-#define VTILE 2              /* columns of a transposed tile */
 #define REAL_IS_FLOAT 0
 #define SHORT_N SG_SHORT_N
 #define BLOCK_N (SG_BLOCK_BYTES / (ptrdiff_t)sizeof(real))
@@ -40,6 +39,8 @@
 #define vstore_n vf64_store_n
 #define vload_tile vf64_load_tile
 #define vstore_tile vf64_store_tile
+#define vload_packed vf64_load_packed
+#define vstore_packed vf64_store_packed
 #define vof_int64 vf64_of_int64
 #define vadd vf64_add
 #define vsub vf64_sub

@@ -81,12 +81,14 @@ SG_INLINE void FN(put_label_vector)(FN(view) out, ptrdiff_t n, const FN(targets)
 /* out = e f, and `entry` at the labels. */
 SG_INLINE void FN(scale_with_labels)(FN(view) e, FN(view) out, ptrdiff_t n, FN(factor) f,
                                      const FN(targets) *y, vreal entry) {
+    const vreal label = y->label;
     vreal at = vset1(0);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        vreal a = FN(times)(vload(e.p + i * e.step), f);
-        vstore(out.p + i * out.step, vselect(veq(y->label, at), entry, a));
+    e = FN(opened)(LAYOUT_SHORT, e);
+    SG_EACH(LAYOUT_SHORT, n, 4, {
+        const vreal a = FN(times)(FN(read)(LAYOUT_SHORT, full, e, v, n, 0), f);
+        FN(write)(LAYOUT_SHORT, full, out, v, n, vselect(veq(label, at), entry, a));
         at = vadd(at, vset1(1));
-    }
+    });
 }
 /* With `by_vector` y->at is there only if there are class weights. */
 SG_INLINE void FN(targets_of)(int layout, int by_vector, const FN(tile) *t, FN(targets) *y) {
@@ -199,21 +201,27 @@ typedef struct {
     int simple; /* without a temperature, so that hess is grad; and all are plain */
 } FN(both);
 
-/* In place: a copy of these takes as long as what makes them. */
-SG_INLINE void FN(both_of)(const FN(tile) *t, const FN(stats) *row, wide slope, wide inverse, FN(both) *k) {
+/* In place: a copy of these takes as long as what makes them. `grad` is the factor of g. */
+SG_INLINE void FN(both_of)(const FN(tile) *t, const FN(stats) *row, wide g, FN(factor) grad, wide inverse,
+                           FN(both) *k) {
     const vreal K = vset1(-HEADROOM);
-    const wide T = FN(wide_set1)(t->call->temperature, 0);
     const int same = t->call->temperature == 1;
-    const wide g = FN(wide_mul)(slope, inverse), h = same ? g : FN(wide_div)(g, T);
-    /* h s_top others / sum, the last factor last: what it makes subnormal is rounded once */
-    const wide s_top = FN(wide_mul)(FN(wide_mul)(h, FN(wide_ldexp)(row->top, K)), row->others);
-    const wide hess_top = FN(wide_mul)(s_top, FN(wide_ldexp)(inverse, K));
+    const FN(factor) s = FN(factor_of)(inverse, K);
     k->top = row->e_top;
-    k->hess_top = FN(wide_round)(hess_top);
-    k->grad = FN(factor_of)(g, K);
-    k->s = FN(factor_of)(inverse, K);
-    k->simple = same && k->grad.plain && k->s.plain;
-    if (!k->simple) k->hess = FN(factor_of)(h, K);
+    k->grad = grad;
+    k->s = s;
+    k->simple = same && grad.plain && s.plain;
+    /* h s_top others / sum, the last factor last: what it makes subnormal is rounded once */
+    const wide top = FN(wide_ldexp)(row->top, K);
+    if (k->simple) {
+        const wide s_top = FN(wide_mul_finite)(FN(wide_mul_finite)(g, top), row->others);
+        k->hess_top = FN(wide_scaled)(s_top, s.hi, s.lo);
+        return;
+    }
+    const wide h = same ? g : FN(wide_div)(g, FN(wide_set1)(t->call->temperature, 0));
+    const wide s_top = FN(wide_mul)(FN(wide_mul)(h, top), row->others);
+    k->hess_top = FN(wide_round)(FN(wide_mul)(s_top, FN(wide_ldexp)(inverse, K)));
+    k->hess = FN(factor_of)(h, K);
 }
 
 /* grad = e f, hess = h e (1 - s) for one row, or the rows in lanes: the diagonal of the Hessian without z_loss. At the
@@ -222,6 +230,7 @@ SG_INLINE void FN(both_of)(const FN(tile) *t, const FN(stats) *row, wide slope, 
 SG_INLINE void FN(scale_both)(int layout, int simple, FN(view) e, FN(view) grad, FN(view) hess, ptrdiff_t n,
                               const FN(both) *k, const FN(targets) *y, vreal entry) {
     vreal at = vset1(0);
+    e = FN(opened)(layout, e);
     SG_EACH(layout, n, 4, {
         const vreal a = FN(read)(layout, full, e, v, n, 0), b = simple ? a : vmul(a, k->s.pre);
         const vreal rest = vfnma(b, k->s.lo, vfnma(b, k->s.hi, vset1(1)));
@@ -298,7 +307,7 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
     wide lse = FN(zero)();
     if (!grad || FN(needs_log)(c)) {
         wide log = FN(log_ratio)(row->others, row->top);
-        wide loss = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row->max), FN(wide_of)(target)), log);
+        wide loss = FN(wide_add)(FN(wide_difference)(row->max, target), log);
         if (!y->unweighted) loss = FN(weigh)(own, loss);
         if (c->z_loss != 0) {
             lse = FN(lse_of)(row, log);
@@ -309,22 +318,26 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
     }
     if (!grad) return;
 
-    const wide sum = FN(wide_add)(row->others, row->top), inverse = FN(inverse)(sum),
+    const wide sum = FN(wide_add_finite)(row->others, row->top), inverse = FN(inverse)(sum),
                unit = FN(row_unit)(t, y);
     /* at the label: (2 z lse e_t - a others_t) / sum; others_t is the sum without e_t */
     wide e = FN(wide_term)(target, FN(limits_of)(row->max));
-    wide rest = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub)(sum, e));
-    wide slope = own, top = FN(wide_sub)(FN(zero)(), y->unweighted ? rest : FN(wide_mul)(own, rest));
+    wide rest = FN(wide_select)(veq(target, row->max), row->others, FN(wide_sub_finite)(sum, e));
+    wide slope = own, top = FN(wide_minus)(y->unweighted ? rest : FN(wide_mul)(own, rest));
     if (c->z_loss != 0) {
         const wide z = FN(z_slope)(c, y, lse);
         slope = FN(wide_add)(slope, z);
         top = FN(wide_add)(top, FN(wide_mul)(z, e));
     }
+    const int plain = y->unweighted && c->z_loss == 0;
     p->inverse = inverse;
-    p->slope = y->unweighted && c->z_loss == 0 ? unit : FN(wide_mul)(slope, unit);
-    p->entry = FN(wide_round)(FN(label_entry)(top, inverse, unit));
-    if (hess) FN(both_of)(t, row, p->slope, inverse, &p->both);
-    else if (t->n <= BLOCK_N) p->factor = FN(factor_of)(FN(wide_mul)(p->slope, inverse), vset1(-HEADROOM));
+    p->slope = plain ? unit : FN(wide_mul)(slope, unit);
+    const wide g = FN(wide_mul_finite)(p->slope, inverse); /* an infinite one makes no plain factor */
+    const FN(factor) f = FN(factor_of)(g, vset1(-HEADROOM));
+    if (plain && f.plain) p->entry = FN(wide_scaled)(top, f.hi, f.lo);
+    else p->entry = FN(wide_round)(FN(label_entry)(top, inverse, unit));
+    if (hess) FN(both_of)(t, row, g, f, inverse, &p->both);
+    else p->factor = f;
 }
 SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) *t,
                                  const FN(label_parts) *p) {
@@ -576,7 +589,7 @@ SG_INLINE void FN(general_rows)(int layout, const FN(tile) *t, FN(general_parts)
     wide loss = FN(wide_add)(row->distance, FN(wide_mul)(row->weight, log)), label = FN(zero)();
     if (c->labels) {
         label = FN(wide_mul)(FN(wide_of)(p->weights.p), FN(wide_of)(y->own));
-        wide d = FN(wide_add)(FN(wide_sub)(FN(wide_of)(row->max), FN(wide_of)(target)), log);
+        wide d = FN(wide_add)(FN(wide_difference)(row->max, target), log);
         loss = FN(wide_add)(loss, FN(weigh)(label, d));
     }
     if (c->z_loss != 0) loss = FN(wide_add)(loss, FN(z_loss)(c, y, lse));

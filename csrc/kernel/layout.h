@@ -19,6 +19,10 @@ enum { SG_MOST_TASKS = 64 };
 
 enum { LAYOUT_ACROSS, LAYOUT_SHORT, LAYOUT_LONG };
 
+enum {
+    VTILE = 4
+}; /* columns of a tile of rows that is transposed into lanes at a time; fewer are packed rows */
+
 /* Which sum of a row is wanted: of all terms, or without the first maximum, which is apart (stats.h). */
 enum { SG_WITH_ALL, SG_WITHOUT_MAX };
 

@@ -25,28 +25,22 @@ SG_NOINLINE void FN(factor_lane)(double g_hi, double g_lo, int d, real *pre, rea
 }
 
 /* g 2^d as a factor; d is an integer. */
-SG_NOINLINE void FN(factor_of_any)(wide g, vreal d, FN(factor) *f) {
+SG_NOINLINE FN(factor) FN(factor_of_any)(wide g, vreal d) {
     double hi[VL], lo[VL];
     real shift[VL], p[VL], h[VL], l[VL];
     FN(wide_store)(g, hi, lo);
     vstore(shift, vmin(vset1(4096), vmax(vset1(-4096), d))); /* more than g can make up for */
     for (int i = 0; i < VL; i++) FN(factor_lane)(hi[i], lo[i], (int)shift[i], &p[i], &h[i], &l[i]);
-    f->pre = vload(p);
-    f->hi = vload(h);
-    f->lo = vload(l);
-    f->plain = 0;
+    return (FN(factor)){vload(p), vload(h), vload(l), 0};
 }
 SG_BODY FN(factor) FN(factor_of)(wide g, vreal d) {
-    FN(factor) f = {.pre = vset1(1), .plain = 1};
     const vreal most = vset1(1000); /* of wide_ldexp */
-    wide h = FN(wide_ldexp)(g, vmin(d, most));
-    f.hi = FN(wide_round)(h);
-    f.lo = FN(wide_rest)(h, f.hi);
-    vreal size = vmax(f.hi, vsub(vset1(0), f.hi));
+    const wide h = FN(wide_ldexp)(g, vmin(d, most));
+    const vreal hi = FN(wide_round)(h), size = vmax(hi, vsub(vset1(0), hi));
     vmask good = mand(vlt(vset1(1 / REAL_FACTOR), size), vlt(size, vset1(REAL_FACTOR)));
     good = mand(good, vnlt(most, d));
-    if (SG_UNLIKELY(many(mnot(good)))) FN(factor_of_any)(g, d, &f);
-    return f;
+    if (SG_UNLIKELY(many(mnot(good)))) return FN(factor_of_any)(g, d);
+    return (FN(factor)){vset1(1), hi, FN(wide_rest)(h, hi), 1};
 }
 
 SG_INLINE vreal FN(times)(vreal e, FN(factor) f) { return vfma(e, f.hi, vmul(e, f.lo)); }
@@ -73,6 +67,7 @@ SG_INLINE void FN(scale_block)(int layout, FN(view) e, FN(view) out, ptrdiff_t n
             FN(put)(layout, out, v, n, FN(times_any)(FN(get)(layout, e, v, n, 0), f));
         return;
     }
+    e = FN(opened)(layout, e);
     SG_EACH(layout, n, 4,
             { FN(write)(layout, full, out, v, n, FN(times)(FN(read)(layout, full, e, v, n, 0), f)); });
 }

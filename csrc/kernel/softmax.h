@@ -52,7 +52,7 @@ SG_INLINE int FN(log_softmax_terms)(int layout, const FN(tile) *t, real *buffer,
 SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
     (void)layout, (void)t;
     const wide log = FN(log_ratio)(p->row.others, p->row.top);
-    const wide lse = FN(wide_add)(FN(wide_of)(p->row.max), log);
+    const wide lse = FN(wide_add_finite)(FN(wide_of)(p->row.max), log);
     p->high = FN(wide_round)(lse);
     p->low = FN(wide_rest)(lse, p->high);
     p->top = vsub(vset1(0), FN(wide_round)(log));
@@ -64,6 +64,7 @@ SG_INLINE void FN(log_softmax_row)(int layout, const FN(of_log_softmax) *of, int
                                    ptrdiff_t n) {
     const vreal max = FN(spread)(layout, &of->max, r), top = FN(spread)(layout, &of->top, r),
                 high = FN(spread)(layout, &of->high, r), low = FN(spread)(layout, &of->low, r);
+    x = FN(opened)(layout, x);
     SG_EACH(layout, n, 4, {
         vreal a = FN(read)(layout, full, x, v, n, 0);
         FN(write)(layout, full, to, v, n, vselect(veq(a, max), top, vsub(vsub(a, high), low)));

@@ -163,15 +163,17 @@ SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(v
 SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n,
                              const FN(plan) *p, FN(largest) *next) {
     const ptrdiff_t vectors = FN(vectors)(layout, n);
+    const int groups = layout == LAYOUT_LONG; /* or one: see below */
     FN(largest) largest = {vset1(-REAL_INF), vset1(-REAL_INF)};
     wide total = FN(zero)();
-    for (ptrdiff_t v = 0; v < vectors; v += SUM_GROUP) {
-        const ptrdiff_t end = v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
+    for (ptrdiff_t v = 0; v < (groups ? vectors : 1); v += SUM_GROUP) {
+        const ptrdiff_t end = groups && v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
         const FN(sum) empty = FN(empty_sum)(mode, p, end - v);
         FN(sum) s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p, empty, &largest);
         if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF)
             FN(sum_take_off)(&s, veq(layout == LAYOUT_ACROSS ? next->max : p->max, p->max), p->less);
-        total = FN(sum_join)(total, FN(sum_total)(&s, (int)(end - v)));
+        const wide group = FN(sum_total)(&s, (int)(end - v));
+        total = groups ? FN(sum_join)(total, group) : group;
     }
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) *next = largest;
     return FN(sum_close)(layout == LAYOUT_ACROSS, total);
@@ -433,10 +435,11 @@ SG_INLINE int FN(team_stats)(const FN(tile) *t, FN(view) x, FN(view) e, vreal *M
 SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN(view) *x, FN(view) e,
                            FN(view) far_to, vreal *Ms, FN(stats) *row, void (*task)(void *, int)) {
     const ptrdiff_t n = t->n;
+    const int blocks = layout != LAYOUT_SHORT && n > BLOCK_N;
     const int by_block = layout == LAYOUT_ACROSS && !x->p;
     const int fixed = layout == LAYOUT_LONG || (layout == LAYOUT_ACROSS && t->rows > 1);
     row->offset = vset1(0);
-    if (n > BLOCK_N && keep && e.p == x->p) {
+    if (blocks && keep && e.p == x->p) {
         /* in place the terms of a block replace its logits: no starting again, so look first */
         vreal max = FN(max_of)(layout, *x, n);
         if (SG_UNLIKELY(many(FN(is_far)(max)))) {
@@ -445,14 +448,15 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
         }
     }
     if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t) && FN(team_stats)(t, *x, e, Ms, task, row)) return 1;
-    for (ptrdiff_t b = 0; b < n; b += BLOCK_N) {
-        const ptrdiff_t m = n - b < BLOCK_N ? n - b : BLOCK_N;
+    const ptrdiff_t size = blocks ? BLOCK_N : n;
+    for (ptrdiff_t b = 0; b < n; b += size) {
+        const ptrdiff_t m = blocks ? FN(block_size)(n, b) : n;
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b / VL : b;
-        FN(view) xb = *x, eb = e;
+        FN(view) xb = FN(opened)(layout, *x), eb = FN(opened)(layout, e);
         if (by_block) xb = FN(logits_block)(t, far_to, b, m, row->offset);
         else xb.p += v * x->step;
         if (e.p) eb.p += v * e.step;
-        FN(stats) block;
+        FN(stats) next_one, *block = b == 0 ? row : &next_one;
         FN(largest) most = FN(largest_of)(layout, mode, t, xb, m);
         vmask far = vlt(vset1(REAL_FAR), most.max);
         if (b + m == n) far = mor(far, FN(is_far)(b == 0 ? most.max : vmax(most.max, row->max)));
@@ -460,24 +464,15 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
             if (fixed) return 0;
             if (by_block) row->offset = FN(max_by_block)(t, far_to);
             else FN(use_shifted)(layout, t, x, far_to, n, FN(max_of)(layout, *x, n), row);
-            b = -BLOCK_N;
+            b = -size;
             continue;
         }
         real *next = layout == LAYOUT_ACROSS ? FN(next_block)(t, xb, b) : NULL;
-        FN(block_stats)(layout, keep, mode, t, xb, eb, b, m, most, next, &block);
-        if (keep && n > BLOCK_N) Ms[b / BLOCK_N] = block.M;
-        if (b == 0) {
-            row->max = block.max;
-            row->M = block.M;
-            row->others = block.others;
-            row->top = block.top;
-            row->e_top = block.e_top;
-            if (mode == SG_WITHOUT_MAX && t->weigh)
-                row->distance = block.distance, row->weight = block.weight;
-        } else {
-            if (mode == SG_WITHOUT_MAX && t->weigh) FN(merge_weights)(row, &block);
-            FN(merge)(row, &block);
-        }
+        FN(block_stats)(layout, keep, mode, t, xb, eb, b, m, most, next, block);
+        if (blocks && keep) Ms[b / BLOCK_N] = block->M;
+        if (b == 0) continue;
+        if (mode == SG_WITHOUT_MAX && t->weigh) FN(merge_weights)(row, block);
+        FN(merge)(row, block);
     }
     return 1;
 }

@@ -143,21 +143,6 @@ SG_INLINE int FN(rows_are_even)(const FN(tile) *t, const sg_array *a, ptrdiff_t 
     return t->call->inner == 1 || t->i + t->rows <= t->call->inner;
 }
 
-/* Rows of fewer classes than a transposed tile is wide, one behind the other, n vectors: through a buffer, where what the tile
- * reads or writes beyond a row is the next row's or nobody's. */
-SG_INLINE void FN(unpack_rows)(const real *p, ptrdiff_t n, vreal v[VTILE]) {
-    SG_ALIGN64 real packed[VL * VTILE];
-    SG_UNROLL(k, VTILE - 1) if (k < n) vstore(packed + k * VL, vload(p + k * VL)); /* no call of memcpy */
-    vstore(packed + n * VL, vset1(0));
-    vload_tile(packed, n, v);
-}
-SG_INLINE void FN(pack_rows)(real *p, ptrdiff_t n, const vreal v[VTILE]) {
-    SG_ALIGN64 real packed[VL * VTILE];
-    vstore_tile(packed, n,
-                v); /* rows in ascending order: each overwrites what the one before wrote too much */
-    SG_UNROLL(k, VTILE - 1) if (k < n) vstore(p + k * VL, vload(packed + k * VL));
-}
-
 /* Rows of more classes in lanes. */
 SG_INLINE real *FN(lane_buffer)(const FN(tile) *t, int which) {
     return (real *)(void *)(t->scratch + sg_blocks_bytes(t->n)) + which * t->n * VL;
@@ -169,9 +154,9 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
     const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
     const real *p = FN(row_start)(t, a, 0);
     if (even && n < VTILE && stride == n) {
-        vreal v[VTILE];
-        FN(unpack_rows)(p, n, v);
-        for (int k = 0; k < n; k++) vstore(dst + k * VL, v[k]);
+        vreal v[VTILE - 1];
+        vload_packed(p, n, v);
+        SG_UNROLL(k, VTILE - 1) if (k < n) vstore(dst + k * VL, v[k]);
         return;
     }
     if (even && n >= VTILE) {
@@ -210,9 +195,9 @@ SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const r
     const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
     real *p = FN(row_start)(t, a, 0);
     if (even && n < VTILE && stride == n) {
-        vreal v[VTILE];
-        for (int k = 0; k < VTILE; k++) v[k] = vload(src + (k < n ? k : 0) * VL);
-        FN(pack_rows)(p, n, v);
+        vreal v[VTILE - 1];
+        SG_UNROLL(k, VTILE - 1) v[k] = vload(src + (k < n ? k : 0) * VL);
+        vstore_packed(p, n, v);
         return;
     }
     if (even && n >= VTILE) {
@@ -347,6 +332,10 @@ SG_INLINE FN(view) FN(open_out)(int layout, const FN(tile) *t, const sg_array *a
 /* Where to keep terms until then: rows in lanes stay in the buffer. */
 SG_INLINE FN(view) FN(open_terms)(int layout, FN(view) out, real *buffer) {
     return layout == LAYOUT_SHORT ? (FN(view)){buffer, VL, 0} : out;
+}
+/* Logits or terms: as they are, but with a step that the compiler knows, where rows in lanes are in a buffer. */
+SG_INLINE FN(view) FN(opened)(int layout, FN(view) x) {
+    return layout == LAYOUT_SHORT ? (FN(view)){x.p, VL, 0} : x;
 }
 SG_INLINE void FN(close_out)(int layout, const FN(tile) *t, const sg_array *a, FN(view) x) {
     if (FN(is_direct)(layout, t, a)) return;

@@ -33,6 +33,11 @@ SG_BODY wide_f32 wide_inverse_f32(wide_f32 x) {
 /* What wide_f64.h has cheaper ways for. */
 SG_INLINE wide_f32 wide_add_finite_f32(wide_f32 x, wide_f32 y) { return wide_add_f32(x, y); }
 SG_INLINE wide_f32 wide_sub_finite_f32(wide_f32 x, wide_f32 y) { return wide_sub_f32(x, y); }
+SG_INLINE wide_f32 wide_mul_finite_f32(wide_f32 x, wide_f32 y) { return wide_mul_f32(x, y); }
+SG_INLINE wide_f32 wide_minus_f32(wide_f32 x) { return wide_sub_f32(wide_set1_f32(0, 0), x); }
+SG_INLINE wide_f32 wide_difference_f32(vf32 a, vf32 b) {
+    return wide_sub_f32(wide_of_f32(a), wide_of_f32(b));
+}
 SG_INLINE wide_f32 wide_ratio_f32(wide_f32 x, wide_f32 y) { return wide_mul_f32(x, wide_inverse_f32(y)); }
 SG_INLINE wide_f32 wide_twice_f32(wide_f32 x) { return wide_add_f32(x, x); }
 SG_INLINE wide_f32 wide_add_small_f32(wide_f32 x, vf32 a) { return wide_add_f32(x, wide_of_f32(a)); }
@@ -148,6 +153,10 @@ SG_INLINE wide_f32 wide_lower_f32(wide_f32 x, vf32 d) { return wide_ldexp_f32(x,
 SG_INLINE vf32 wide_round_f32(wide_f32 x) { return vf32_narrow(x.a, x.b); }
 SG_BODY vf32 wide_rest_f32(wide_f32 x, vf32 hi) {
     return vf32_narrow(vf64_sub(x.a, vf32_low(hi)), vf64_sub(x.b, vf32_high(hi)));
+}
+/* x (hi + lo), rounded. */
+SG_BODY vf32 wide_scaled_f32(wide_f32 x, vf32 hi, vf32 lo) {
+    return wide_round_f32(wide_mul_f32(x, wide_add_f32(wide_of_f32(hi), wide_of_f32(lo))));
 }
 
 SG_INLINE void wide_store_f32(wide_f32 x, double hi[16], double lo[16]) {

@@ -59,6 +59,25 @@ SG_BODY wide_f64 wide_sub_finite_f64(wide_f64 x, wide_f64 y) {
     r.hi = fast_two_sum(s, vf64_add(e, vf64_sub(x.lo, y.lo)), &r.lo);
     return r;
 }
+SG_BODY wide_f64 wide_mul_finite_f64(wide_f64 x, wide_f64 y) {
+    const vf64 p = vf64_mul(x.hi, y.hi), minus_e = vf64_fnma(x.hi, y.hi, p);
+    wide_f64 r;
+    r.hi = fast_two_sum(p, vf64_sub(vf64_fma(x.hi, y.lo, vf64_mul(x.lo, y.hi)), minus_e), &r.lo);
+    return r;
+}
+/* x (hi + lo), rounded. */
+SG_BODY vf64 wide_scaled_f64(wide_f64 x, vf64 hi, vf64 lo) {
+    return vf64_fma(x.hi, hi, vf64_fma(x.hi, lo, vf64_mul(x.lo, hi)));
+}
+SG_INLINE wide_f64 wide_minus_f64(wide_f64 x) {
+    return (wide_f64){vf64_sub(vf64_set1(0), x.hi), vf64_sub(vf64_set1(0), x.lo)};
+}
+/* a - b. Where that is infinite lo is NaN, which wide_add puts right. */
+SG_BODY wide_f64 wide_difference_f64(vf64 a, vf64 b) {
+    wide_f64 r;
+    r.hi = two_sum(a, vf64_sub(vf64_set1(0), b), &r.lo);
+    return r;
+}
 /* x / y of finite numbers, to 2^-103: one division, the remainder times the same inverse. */
 SG_BODY wide_f64 wide_ratio_f64(wide_f64 x, wide_f64 y) {
     wide_f64 q;

@@ -103,15 +103,19 @@ SG_INLINE void vf64_store_n(double *p, vf64 a, int n) {
     h64_store_n(p + (n & -4), part, n & 3);
 }
 
-/* Tiles, by halves of 8 (4) rows: rows q and 4 + q (q and 2 + q) share register q, so that a
- * transposition inside the 128-bit lanes brings the rows out in order. */
+/* Tiles, by halves of 8 (4) rows. Of float rows q and 4 + q share register q, so that a transposition inside the 128-bit lanes brings the
+ * rows out in order. */
 SG_INLINE __m256 h32_two_rows(const float *p, ptrdiff_t stride) {
     __m256 a = _mm256_castps128_ps256(_mm_loadu_ps(p));
     return _mm256_insertf128_ps(a, _mm_loadu_ps(p + 4 * stride), 1);
 }
-SG_INLINE __m256d h64_two_rows(const double *p, ptrdiff_t stride) {
-    __m256d a = _mm256_castpd128_pd256(_mm_loadu_pd(p));
-    return _mm256_insertf128_pd(a, _mm_loadu_pd(p + 2 * stride), 1);
+SG_INLINE void h64_transpose(__m256d a[4]) {
+    __m256d even01 = _mm256_unpacklo_pd(a[0], a[1]), odd01 = _mm256_unpackhi_pd(a[0], a[1]);
+    __m256d even23 = _mm256_unpacklo_pd(a[2], a[3]), odd23 = _mm256_unpackhi_pd(a[2], a[3]);
+    a[0] = _mm256_permute2f128_pd(even01, even23, 0x20);
+    a[1] = _mm256_permute2f128_pd(odd01, odd23, 0x20);
+    a[2] = _mm256_permute2f128_pd(even01, even23, 0x31);
+    a[3] = _mm256_permute2f128_pd(odd01, odd23, 0x31);
 }
 SG_INLINE void h32_transpose(__m256 a[4]) {
     __m256d lo01 = _mm256_castps_pd(_mm256_unpacklo_ps(a[0], a[1]));
@@ -131,11 +135,13 @@ SG_INLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
     h32_transpose(hi);
     for (int j = 0; j < 4; j++) v[j] = (vf32){lo[j], hi[j]};
 }
-SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[2]) {
-    vf64 a = {h64_two_rows(p, stride), h64_two_rows(p + 4 * stride, stride)};
-    vf64 b = {h64_two_rows(p + stride, stride), h64_two_rows(p + 5 * stride, stride)};
-    v[0] = SG_BOTH2(vf64, _mm256_unpacklo_pd, a, b);
-    v[1] = SG_BOTH2(vf64, _mm256_unpackhi_pd, a, b);
+SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[4]) {
+    __m256d lo[4], hi[4];
+    SG_UNROLL(q, 4) lo[q] = _mm256_loadu_pd(p + q * stride);
+    SG_UNROLL(q, 4) hi[q] = _mm256_loadu_pd(p + (4 + q) * stride);
+    h64_transpose(lo);
+    h64_transpose(hi);
+    SG_UNROLL(j, 4) v[j] = (vf64){lo[j], hi[j]};
 }
 SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
     __m256 lo[4] = {v[0].lo, v[1].lo, v[2].lo, v[3].lo};
@@ -147,17 +153,113 @@ SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
     SG_UNROLL(q, 4) _mm_storeu_ps(p + (8 + q) * stride, _mm256_castps256_ps128(hi[q]));
     SG_UNROLL(q, 4) _mm_storeu_ps(p + (12 + q) * stride, _mm256_extractf128_ps(hi[q], 1));
 }
-SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
-    vf64 a = SG_BOTH2(vf64, _mm256_unpacklo_pd, v[0], v[1]);
-    vf64 b = SG_BOTH2(vf64, _mm256_unpackhi_pd, v[0], v[1]);
-    _mm_storeu_pd(p, _mm256_castpd256_pd128(a.lo));
-    _mm_storeu_pd(p + stride, _mm256_castpd256_pd128(b.lo));
-    _mm_storeu_pd(p + 2 * stride, _mm256_extractf128_pd(a.lo, 1));
-    _mm_storeu_pd(p + 3 * stride, _mm256_extractf128_pd(b.lo, 1));
-    _mm_storeu_pd(p + 4 * stride, _mm256_castpd256_pd128(a.hi));
-    _mm_storeu_pd(p + 5 * stride, _mm256_castpd256_pd128(b.hi));
-    _mm_storeu_pd(p + 6 * stride, _mm256_extractf128_pd(a.hi, 1));
-    _mm_storeu_pd(p + 7 * stride, _mm256_extractf128_pd(b.hi, 1));
+SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[4]) {
+    __m256d lo[4] = {v[0].lo, v[1].lo, v[2].lo, v[3].lo};
+    __m256d hi[4] = {v[0].hi, v[1].hi, v[2].hi, v[3].hi};
+    h64_transpose(lo);
+    h64_transpose(hi);
+    SG_UNROLL(q, 4) _mm256_storeu_pd(p + q * stride, lo[q]);
+    SG_UNROLL(q, 4) _mm256_storeu_pd(p + (4 + q) * stride, hi[q]);
+}
+
+/* Packed rows of one to three elements, by halves, as in avx512.h. */
+SG_INLINE __m256 h32_by_three(__m256 a, __m256 b, __m256 c) {
+    return _mm256_blend_ps(_mm256_blend_ps(a, b, 0x92), c, 0x24);
+}
+SG_INLINE __m256d h64_by_three(__m256d a, __m256d b, __m256d c) {
+    return _mm256_blend_pd(_mm256_blend_pd(a, b, 0x2), c, 0x4);
+}
+SG_INLINE __m256
+h32_lanes(__m256 a, int plus) { /* lane 3 l + plus modulo 8, the inverse of which is lane 3 (l - plus) */
+    const __m256i times3 = _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5);
+    return _mm256_permutevar8x32_ps(a, _mm256_add_epi32(times3, _mm256_set1_epi32(plus)));
+}
+SG_INLINE __m256 h32_swap_middle(__m256 a) { /* its quarters */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(a), 0xd8));
+}
+SG_INLINE __m256d h64_swap_middle(__m256d a) { return _mm256_permute4x64_pd(a, 0xd8); }
+SG_INLINE void h32_load_packed(const float *p, ptrdiff_t n, __m256 v[3]) {
+    const __m256 a = _mm256_loadu_ps(p);
+    v[0] = v[1] = v[2] = a;
+    if (n == 1) return;
+    const __m256 b = _mm256_loadu_ps(p + 8);
+    if (n == 2) {
+        v[0] = h32_swap_middle(_mm256_shuffle_ps(a, b, 0x88));
+        v[1] = h32_swap_middle(_mm256_shuffle_ps(a, b, 0xdd));
+    } else {
+        const __m256 c = _mm256_loadu_ps(p + 16);
+        v[0] = h32_lanes(h32_by_three(a, b, c), 0);
+        v[1] = h32_lanes(h32_by_three(c, a, b), 1);
+        v[2] = h32_lanes(h32_by_three(b, c, a), 2);
+    }
+}
+SG_INLINE void h64_load_packed(const double *p, ptrdiff_t n, __m256d v[3]) {
+    const __m256d a = _mm256_loadu_pd(p);
+    v[0] = v[1] = v[2] = a;
+    if (n == 1) return;
+    const __m256d b = _mm256_loadu_pd(p + 4);
+    if (n == 2) {
+        v[0] = h64_swap_middle(_mm256_unpacklo_pd(a, b));
+        v[1] = h64_swap_middle(_mm256_unpackhi_pd(a, b));
+    } else {
+        const __m256d c = _mm256_loadu_pd(p + 8);
+        v[0] = _mm256_permute4x64_pd(h64_by_three(a, c, b), 0x6c); /* lanes 0, 3, 2, 1 */
+        v[1] = _mm256_permute4x64_pd(h64_by_three(b, a, c), 0xb1); /* 1, 0, 3, 2 */
+        v[2] = _mm256_permute4x64_pd(h64_by_three(c, b, a), 0xc6); /* 2, 1, 0, 3 */
+    }
+}
+SG_INLINE void h32_store_packed(float *p, ptrdiff_t n, const __m256 v[3]) {
+    if (n == 1) {
+        _mm256_storeu_ps(p, v[0]);
+    } else if (n == 2) {
+        const __m256 a = h32_swap_middle(v[0]), b = h32_swap_middle(v[1]);
+        _mm256_storeu_ps(p, _mm256_unpacklo_ps(a, b));
+        _mm256_storeu_ps(p + 8, _mm256_unpackhi_ps(a, b));
+    } else {
+        const __m256 a = h32_lanes(v[0], 0), b = h32_lanes(v[1], -3), c = h32_lanes(v[2], -6);
+        _mm256_storeu_ps(p, h32_by_three(a, b, c));
+        _mm256_storeu_ps(p + 8, h32_by_three(c, a, b));
+        _mm256_storeu_ps(p + 16, h32_by_three(b, c, a));
+    }
+}
+SG_INLINE void h64_store_packed(double *p, ptrdiff_t n, const __m256d v[3]) {
+    if (n == 1) {
+        _mm256_storeu_pd(p, v[0]);
+    } else if (n == 2) {
+        const __m256d a = h64_swap_middle(v[0]), b = h64_swap_middle(v[1]);
+        _mm256_storeu_pd(p, _mm256_unpacklo_pd(a, b));
+        _mm256_storeu_pd(p + 4, _mm256_unpackhi_pd(a, b));
+    } else { /* each of the three permutations is its own inverse */
+        const __m256d a = _mm256_permute4x64_pd(v[0], 0x6c), b = _mm256_permute4x64_pd(v[1], 0xb1),
+                      c = _mm256_permute4x64_pd(v[2], 0xc6);
+        _mm256_storeu_pd(p, h64_by_three(a, b, c));
+        _mm256_storeu_pd(p + 4, h64_by_three(b, c, a));
+        _mm256_storeu_pd(p + 8, h64_by_three(c, a, b));
+    }
+}
+SG_INLINE void vf32_load_packed(const float *p, ptrdiff_t n, vf32 v[3]) {
+    __m256 lo[3], hi[3];
+    h32_load_packed(p, n, lo);
+    h32_load_packed(p + 8 * n, n, hi);
+    SG_UNROLL(j, 3) v[j] = (vf32){lo[j], hi[j]};
+}
+SG_INLINE void vf64_load_packed(const double *p, ptrdiff_t n, vf64 v[3]) {
+    __m256d lo[3], hi[3];
+    h64_load_packed(p, n, lo);
+    h64_load_packed(p + 4 * n, n, hi);
+    SG_UNROLL(j, 3) v[j] = (vf64){lo[j], hi[j]};
+}
+SG_INLINE void vf32_store_packed(float *p, ptrdiff_t n, const vf32 v[3]) {
+    __m256 lo[3], hi[3];
+    SG_UNROLL(j, 3) lo[j] = v[j].lo, hi[j] = v[j].hi;
+    h32_store_packed(p, n, lo);
+    h32_store_packed(p + 8 * n, n, hi);
+}
+SG_INLINE void vf64_store_packed(double *p, ptrdiff_t n, const vf64 v[3]) {
+    __m256d lo[3], hi[3];
+    SG_UNROLL(j, 3) lo[j] = v[j].lo, hi[j] = v[j].hi;
+    h64_store_packed(p, n, lo);
+    h64_store_packed(p + 4 * n, n, hi);
 }
 
 /* Arithmetic. maxps returns its second operand where the two are unordered or equal. */

@@ -38,19 +38,13 @@ SG_INLINE vf64 vf64_load_n(const double *p, int n, double fill) {
 SG_INLINE void vf32_store_n(float *p, vf32 a, int n) { _mm512_mask_storeu_ps(p, mf32_below(n), a); }
 SG_INLINE void vf64_store_n(double *p, vf64 a, int n) { _mm512_mask_storeu_pd(p, mf64_below(n), a); }
 
-/* Tiles: row 4g + q goes to 128-bit lane g of register q, so that a 4 x 4 transposition inside the
- * 128-bit lanes brings the rows out in order (f64: row 2g + q, 2 x 2). */
-SG_INLINE vf32 vf32_gather_rows(const float *p, ptrdiff_t stride) {
+/* Tiles of float: row 4g + q goes to 128-bit lane g of register q, so that a 4 x 4 transposition inside the
+ * 128-bit lanes brings the rows out in order. Addresses go from four rows to the next four: gcc makes sixteen of sixteen products. */
+SG_INLINE vf32 vf32_gather_rows(const float *p, ptrdiff_t four) {
     __m512 a = _mm512_castps128_ps512(_mm_loadu_ps(p));
-    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 4 * stride), 1);
-    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 8 * stride), 2);
-    return _mm512_insertf32x4(a, _mm_loadu_ps(p + 12 * stride), 3);
-}
-SG_INLINE vf64 vf64_gather_rows(const double *p, ptrdiff_t stride) {
-    __m512d a = _mm512_castpd128_pd512(_mm_loadu_pd(p));
-    a = _mm512_insertf64x2(a, _mm_loadu_pd(p + 2 * stride), 1);
-    a = _mm512_insertf64x2(a, _mm_loadu_pd(p + 4 * stride), 2);
-    return _mm512_insertf64x2(a, _mm_loadu_pd(p + 6 * stride), 3);
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + four), 1);
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 2 * four), 2);
+    return _mm512_insertf32x4(a, _mm_loadu_ps(p + 3 * four), 3);
 }
 SG_INLINE void vf32_transpose(const vf32 a[4], vf32 v[4]) {
     __m512d lo01 = _mm512_castps_pd(_mm512_unpacklo_ps(a[0], a[1]));
@@ -63,35 +57,142 @@ SG_INLINE void vf32_transpose(const vf32 a[4], vf32 v[4]) {
     v[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(hi01, hi23));
 }
 SG_INLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
-    vf32 a[4] = {vf32_gather_rows(p, stride), vf32_gather_rows(p + stride, stride),
-                 vf32_gather_rows(p + 2 * stride, stride), vf32_gather_rows(p + 3 * stride, stride)};
+    vf32 a[4];
+    SG_UNROLL(q, 4) a[q] = vf32_gather_rows(p + q * stride, 4 * stride);
     vf32_transpose(a, v);
 }
-SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[2]) {
-    vf64 a = vf64_gather_rows(p, stride);
-    vf64 b = vf64_gather_rows(p + stride, stride);
-    v[0] = _mm512_unpacklo_pd(a, b);
-    v[1] = _mm512_unpackhi_pd(a, b);
+SG_INLINE void vf32_store_four_rows(float *p, ptrdiff_t stride, __m128 a, __m128 b, __m128 c, __m128 d) {
+    _mm_storeu_ps(p, a);
+    _mm_storeu_ps(p + stride, b);
+    _mm_storeu_ps(p + 2 * stride, c);
+    _mm_storeu_ps(p + 3 * stride, d);
 }
+#define SG_STORE_FOUR_ROWS(g)                                                              \
+    vf32_store_four_rows(p + 4 * g * stride, stride, _mm512_extractf32x4_ps(a[0], g),      \
+                         _mm512_extractf32x4_ps(a[1], g), _mm512_extractf32x4_ps(a[2], g), \
+                         _mm512_extractf32x4_ps(a[3], g))
 SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
     vf32 a[4];
     vf32_transpose(v, a);
-    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + q * stride, _mm512_castps512_ps128(a[q]));
-    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (4 + q) * stride, _mm512_extractf32x4_ps(a[q], 1));
-    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (8 + q) * stride, _mm512_extractf32x4_ps(a[q], 2));
-    for (int q = 0; q < 4; q++) _mm_storeu_ps(p + (12 + q) * stride, _mm512_extractf32x4_ps(a[q], 3));
+    SG_STORE_FOUR_ROWS(0);
+    SG_STORE_FOUR_ROWS(1);
+    SG_STORE_FOUR_ROWS(2);
+    SG_STORE_FOUR_ROWS(3);
 }
-SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
-    __m512d a = _mm512_unpacklo_pd(v[0], v[1]);
-    __m512d b = _mm512_unpackhi_pd(v[0], v[1]);
-    _mm_storeu_pd(p, _mm512_castpd512_pd128(a));
-    _mm_storeu_pd(p + stride, _mm512_castpd512_pd128(b));
-    _mm_storeu_pd(p + 2 * stride, _mm512_extractf64x2_pd(a, 1));
-    _mm_storeu_pd(p + 3 * stride, _mm512_extractf64x2_pd(b, 1));
-    _mm_storeu_pd(p + 4 * stride, _mm512_extractf64x2_pd(a, 2));
-    _mm_storeu_pd(p + 5 * stride, _mm512_extractf64x2_pd(b, 2));
-    _mm_storeu_pd(p + 6 * stride, _mm512_extractf64x2_pd(a, 3));
-    _mm_storeu_pd(p + 7 * stride, _mm512_extractf64x2_pd(b, 3));
+#undef SG_STORE_FOUR_ROWS
+/* Of double: two rows a register, two apart. */
+SG_INLINE vf64 vf64_two_rows(const double *p, ptrdiff_t stride) {
+    return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(p)), _mm256_loadu_pd(p + 2 * stride), 1);
+}
+SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[4]) {
+    const vf64 a = vf64_two_rows(p, stride), b = vf64_two_rows(p + stride, stride);
+    p += 4 * stride;
+    const vf64 c = vf64_two_rows(p, stride), d = vf64_two_rows(p + stride, stride);
+    const vf64 ab_even = _mm512_unpacklo_pd(a, b), ab_odd = _mm512_unpackhi_pd(a, b);
+    const vf64 cd_even = _mm512_unpacklo_pd(c, d), cd_odd = _mm512_unpackhi_pd(c, d);
+    v[0] = _mm512_shuffle_f64x2(ab_even, cd_even, 0x88);
+    v[1] = _mm512_shuffle_f64x2(ab_odd, cd_odd, 0x88);
+    v[2] = _mm512_shuffle_f64x2(ab_even, cd_even, 0xdd);
+    v[3] = _mm512_shuffle_f64x2(ab_odd, cd_odd, 0xdd);
+}
+SG_INLINE void vf64_store_four_rows(double *p, ptrdiff_t stride, vf64 a, vf64 b) {
+    _mm256_storeu_pd(p, _mm512_castpd512_pd256(a));
+    _mm256_storeu_pd(p + stride, _mm512_castpd512_pd256(b));
+    _mm256_storeu_pd(p + 2 * stride, _mm512_extractf64x4_pd(a, 1));
+    _mm256_storeu_pd(p + 3 * stride, _mm512_extractf64x4_pd(b, 1));
+}
+SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[4]) {
+    const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0),
+                  last = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+    const vf64 even01 = _mm512_unpacklo_pd(v[0], v[1]), even23 = _mm512_unpacklo_pd(v[2], v[3]);
+    const vf64 odd01 = _mm512_unpackhi_pd(v[0], v[1]), odd23 = _mm512_unpackhi_pd(v[2], v[3]);
+    vf64_store_four_rows(p, stride, _mm512_permutex2var_pd(even01, first, even23),
+                         _mm512_permutex2var_pd(odd01, first, odd23));
+    vf64_store_four_rows(p + 4 * stride, stride, _mm512_permutex2var_pd(even01, last, even23),
+                         _mm512_permutex2var_pd(odd01, last, odd23));
+}
+
+/* Packed rows of one to three elements. Of three vectors with rows of three the elements of a column are all in different lanes: two blends,
+ * by the lane's remainder of 3, and a permutation, of lane l to 3 l + j, or back to (l - j) / 3 modulo the number of lanes. */
+SG_INLINE __m512i z32_lanes(int times, int plus) {
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(times)), _mm512_set1_epi32(plus));
+}
+SG_INLINE __m512i z64_lanes(int times, int plus) {
+    const __m512i lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_add_epi64(_mm512_mullo_epi64(lane, _mm512_set1_epi64(times)), _mm512_set1_epi64(plus));
+}
+SG_INLINE vf32 vf32_by_three(vf32 a, vf32 b, vf32 c) {
+    return _mm512_mask_blend_ps(0x4924, _mm512_mask_blend_ps(0x2492, a, b), c);
+}
+SG_INLINE vf64 vf64_by_three(vf64 a, vf64 b, vf64 c) {
+    return _mm512_mask_blend_pd(0x24, _mm512_mask_blend_pd(0x92, a, b), c);
+}
+SG_INLINE void vf32_load_packed(const float *p, ptrdiff_t n, vf32 v[3]) {
+    const vf32 a = vf32_load(p);
+    if (n == 1) {
+        v[0] = a;
+        return;
+    }
+    const vf32 b = vf32_load(p + 16);
+    if (n == 2) {
+        v[0] = _mm512_permutex2var_ps(a, z32_lanes(2, 0), b);
+        v[1] = _mm512_permutex2var_ps(a, z32_lanes(2, 1), b);
+        return;
+    }
+    const vf32 c = vf32_load(p + 32);
+    v[0] = _mm512_permutexvar_ps(z32_lanes(3, 0), vf32_by_three(a, c, b));
+    v[1] = _mm512_permutexvar_ps(z32_lanes(3, 1), vf32_by_three(b, a, c));
+    v[2] = _mm512_permutexvar_ps(z32_lanes(3, 2), vf32_by_three(c, b, a));
+}
+SG_INLINE void vf64_load_packed(const double *p, ptrdiff_t n, vf64 v[3]) {
+    const vf64 a = vf64_load(p);
+    if (n == 1) {
+        v[0] = a;
+        return;
+    }
+    const vf64 b = vf64_load(p + 8);
+    if (n == 2) {
+        v[0] = _mm512_permutex2var_pd(a, z64_lanes(2, 0), b);
+        v[1] = _mm512_permutex2var_pd(a, z64_lanes(2, 1), b);
+        return;
+    }
+    const vf64 c = vf64_load(p + 16);
+    v[0] = _mm512_permutexvar_pd(z64_lanes(3, 0), vf64_by_three(a, b, c));
+    v[1] = _mm512_permutexvar_pd(z64_lanes(3, 1), vf64_by_three(c, a, b));
+    v[2] = _mm512_permutexvar_pd(z64_lanes(3, 2), vf64_by_three(b, c, a));
+}
+SG_INLINE void vf32_store_packed(float *p, ptrdiff_t n, const vf32 v[3]) {
+    if (n == 1) {
+        vf32_store(p, v[0]);
+    } else if (n == 2) {
+        const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+        vf32_store(p, _mm512_permutex2var_ps(v[0], low, v[1]));
+        vf32_store(p + 16, _mm512_permutex2var_ps(v[0], _mm512_add_epi32(low, _mm512_set1_epi32(8)), v[1]));
+    } else { /* 3 * 11 is 1 modulo 16 */
+        const vf32 a = _mm512_permutexvar_ps(z32_lanes(11, 0), v[0]),
+                   b = _mm512_permutexvar_ps(z32_lanes(11, -11), v[1]),
+                   c = _mm512_permutexvar_ps(z32_lanes(11, -22), v[2]);
+        vf32_store(p, vf32_by_three(a, b, c));
+        vf32_store(p + 16, vf32_by_three(b, c, a));
+        vf32_store(p + 32, vf32_by_three(c, a, b));
+    }
+}
+SG_INLINE void vf64_store_packed(double *p, ptrdiff_t n, const vf64 v[3]) {
+    if (n == 1) {
+        vf64_store(p, v[0]);
+    } else if (n == 2) {
+        const __m512i low = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
+        vf64_store(p, _mm512_permutex2var_pd(v[0], low, v[1]));
+        vf64_store(p + 8, _mm512_permutex2var_pd(v[0], _mm512_add_epi64(low, _mm512_set1_epi64(4)), v[1]));
+    } else { /* 3 * 3 is 1 modulo 8 */
+        const vf64 a = _mm512_permutexvar_pd(z64_lanes(3, 0), v[0]),
+                   b = _mm512_permutexvar_pd(z64_lanes(3, -3), v[1]),
+                   c = _mm512_permutexvar_pd(z64_lanes(3, -6), v[2]);
+        vf64_store(p, vf64_by_three(a, b, c));
+        vf64_store(p + 8, vf64_by_three(c, a, b));
+        vf64_store(p + 16, vf64_by_three(b, c, a));
+    }
 }
 
 /* Arithmetic. maxps returns its second operand where the two are unordered or equal. */

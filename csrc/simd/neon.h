@@ -117,7 +117,7 @@ SG_INLINE void vf64_store_n(double *p, vf64 x, int n) {
     q64_store_n(p + (n & ~1), part, n & 1);
 }
 
-/* Tiles, by quarters: a 4 x 4 (2 x 2) transposition each. */
+/* Tiles, by quarters: 4 x 4 (2 x 2) transpositions. */
 SG_INLINE void q32_transpose(float32x4_t q[4]) {
     float64x2_t even01 = vreinterpretq_f64_f32(vtrn1q_f32(q[0], q[1]));
     float64x2_t odd01 = vreinterpretq_f64_f32(vtrn2q_f32(q[0], q[1]));
@@ -141,9 +141,12 @@ SG_INLINE void q64_load_tile(const double *p, ptrdiff_t stride, float64x2_t q[2]
     q[0] = vtrn1q_f64(x, y);
     q[1] = vtrn2q_f64(x, y);
 }
-SG_INLINE void q64_store_tile(double *p, ptrdiff_t stride, float64x2_t x, float64x2_t y) {
+SG_INLINE void q64_store_rows(double *p, ptrdiff_t stride, float64x2_t x, float64x2_t y, float64x2_t z,
+                              float64x2_t w) {
     vst1q_f64(p, vtrn1q_f64(x, y));
+    vst1q_f64(p + 2, vtrn1q_f64(z, w));
     vst1q_f64(p + stride, vtrn2q_f64(x, y));
+    vst1q_f64(p + stride + 2, vtrn2q_f64(z, w));
 }
 SG_INLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
     float32x4_t a[4], b[4], c[4], d[4];
@@ -153,13 +156,15 @@ SG_INLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
     q32_load_tile(p + 12 * stride, stride, d);
     for (int j = 0; j < 4; j++) v[j] = (vf32){a[j], b[j], c[j], d[j]};
 }
-SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[2]) {
-    float64x2_t a[2], b[2], c[2], d[2];
-    q64_load_tile(p, stride, a);
-    q64_load_tile(p + 2 * stride, stride, b);
-    q64_load_tile(p + 4 * stride, stride, c);
-    q64_load_tile(p + 6 * stride, stride, d);
-    for (int j = 0; j < 2; j++) v[j] = (vf64){a[j], b[j], c[j], d[j]};
+SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[4]) {
+    for (int j = 0; j < 4; j += 2) {
+        float64x2_t a[2], b[2], c[2], d[2];
+        q64_load_tile(p + j, stride, a);
+        q64_load_tile(p + j + 2 * stride, stride, b);
+        q64_load_tile(p + j + 4 * stride, stride, c);
+        q64_load_tile(p + j + 6 * stride, stride, d);
+        for (int i = 0; i < 2; i++) v[j + i] = (vf64){a[i], b[i], c[i], d[i]};
+    }
 }
 SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
     float32x4_t a[4], b[4], c[4], d[4];
@@ -169,11 +174,77 @@ SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
     q32_store_tile(p + 8 * stride, stride, c);
     q32_store_tile(p + 12 * stride, stride, d);
 }
-SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
-    q64_store_tile(p, stride, v[0].a, v[1].a);
-    q64_store_tile(p + 2 * stride, stride, v[0].b, v[1].b);
-    q64_store_tile(p + 4 * stride, stride, v[0].c, v[1].c);
-    q64_store_tile(p + 6 * stride, stride, v[0].d, v[1].d);
+SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[4]) {
+    q64_store_rows(p, stride, v[0].a, v[1].a, v[2].a, v[3].a);
+    q64_store_rows(p + 2 * stride, stride, v[0].b, v[1].b, v[2].b, v[3].b);
+    q64_store_rows(p + 4 * stride, stride, v[0].c, v[1].c, v[2].c, v[3].c);
+    q64_store_rows(p + 6 * stride, stride, v[0].d, v[1].d, v[2].d, v[3].d);
+}
+
+/* Packed rows of one to three elements: instructions of NEON's own. */
+SG_INLINE void q32_load_packed(const float *p, ptrdiff_t n, float32x4_t q[3]) {
+    if (n == 1) {
+        q[0] = vld1q_f32(p);
+    } else if (n == 2) {
+        const float32x4x2_t a = vld2q_f32(p);
+        q[0] = a.val[0], q[1] = a.val[1];
+    } else {
+        const float32x4x3_t a = vld3q_f32(p);
+        q[0] = a.val[0], q[1] = a.val[1], q[2] = a.val[2];
+    }
+}
+SG_INLINE void q64_load_packed(const double *p, ptrdiff_t n, float64x2_t q[3]) {
+    if (n == 1) {
+        q[0] = vld1q_f64(p);
+    } else if (n == 2) {
+        const float64x2x2_t a = vld2q_f64(p);
+        q[0] = a.val[0], q[1] = a.val[1];
+    } else {
+        const float64x2x3_t a = vld3q_f64(p);
+        q[0] = a.val[0], q[1] = a.val[1], q[2] = a.val[2];
+    }
+}
+SG_INLINE void q32_store_packed(float *p, ptrdiff_t n, const float32x4_t q[3]) {
+    if (n == 1) vst1q_f32(p, q[0]);
+    else if (n == 2) vst2q_f32(p, ((float32x4x2_t){{q[0], q[1]}}));
+    else vst3q_f32(p, ((float32x4x3_t){{q[0], q[1], q[2]}}));
+}
+SG_INLINE void q64_store_packed(double *p, ptrdiff_t n, const float64x2_t q[3]) {
+    if (n == 1) vst1q_f64(p, q[0]);
+    else if (n == 2) vst2q_f64(p, ((float64x2x2_t){{q[0], q[1]}}));
+    else vst3q_f64(p, ((float64x2x3_t){{q[0], q[1], q[2]}}));
+}
+SG_INLINE void vf32_load_packed(const float *p, ptrdiff_t n, vf32 v[3]) {
+    float32x4_t a[3], b[3], c[3], d[3];
+    q32_load_packed(p, n, a);
+    q32_load_packed(p + 4 * n, n, b);
+    q32_load_packed(p + 8 * n, n, c);
+    q32_load_packed(p + 12 * n, n, d);
+    for (int j = 0; j < n; j++) v[j] = (vf32){a[j], b[j], c[j], d[j]};
+}
+SG_INLINE void vf64_load_packed(const double *p, ptrdiff_t n, vf64 v[3]) {
+    float64x2_t a[3], b[3], c[3], d[3];
+    q64_load_packed(p, n, a);
+    q64_load_packed(p + 2 * n, n, b);
+    q64_load_packed(p + 4 * n, n, c);
+    q64_load_packed(p + 6 * n, n, d);
+    for (int j = 0; j < n; j++) v[j] = (vf64){a[j], b[j], c[j], d[j]};
+}
+SG_INLINE void vf32_store_packed(float *p, ptrdiff_t n, const vf32 v[3]) {
+    float32x4_t a[3], b[3], c[3], d[3];
+    for (int j = 0; j < n; j++) a[j] = v[j].a, b[j] = v[j].b, c[j] = v[j].c, d[j] = v[j].d;
+    q32_store_packed(p, n, a);
+    q32_store_packed(p + 4 * n, n, b);
+    q32_store_packed(p + 8 * n, n, c);
+    q32_store_packed(p + 12 * n, n, d);
+}
+SG_INLINE void vf64_store_packed(double *p, ptrdiff_t n, const vf64 v[3]) {
+    float64x2_t a[3], b[3], c[3], d[3];
+    for (int j = 0; j < n; j++) a[j] = v[j].a, b[j] = v[j].b, c[j] = v[j].c, d[j] = v[j].d;
+    q64_store_packed(p, n, a);
+    q64_store_packed(p + 2 * n, n, b);
+    q64_store_packed(p + 4 * n, n, c);
+    q64_store_packed(p + 6 * n, n, d);
 }
 
 /* Arithmetic. vfma has the addend first; NEON's own maximum returns NaN where either is. */

@@ -98,18 +98,48 @@ SG_NOINLINE void vf64_store_n(double *p, vf64 a, int n) {
     vf64_store(lane, a);
     for (int i = 0; i < n; i++) p[i] = lane[i];
 }
-SG_NOINLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[2]) {
+SG_NOINLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[4]) {
     double lane[8];
-    for (int j = 0; j < 2; j++) {
+    for (int j = 0; j < 4; j++) {
         for (int i = 0; i < 8; i++) lane[i] = p[i * stride + j];
         v[j] = vf64_load(lane);
     }
 }
-SG_NOINLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[2]) {
-    double lane[2][8];
-    for (int j = 0; j < 2; j++) vf64_store(lane[j], v[j]);
+SG_NOINLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[4]) {
+    double lane[4][8];
+    for (int j = 0; j < 4; j++) vf64_store(lane[j], v[j]);
     for (int i = 0; i < 8; i++)
-        for (int j = 0; j < 2; j++) p[i * stride + j] = lane[j][i];
+        for (int j = 0; j < 4; j++) p[i * stride + j] = lane[j][i];
+}
+
+/* Packed rows of one to three elements. */
+SG_NOINLINE void vf32_load_packed(const float *p, ptrdiff_t n, vf32 v[3]) {
+    float lane[16];
+    for (int j = 0; j < n; j++) {
+        for (int i = 0; i < 16; i++) lane[i] = p[i * n + j];
+        v[j] = vf32_load(lane);
+    }
+}
+SG_NOINLINE void vf64_load_packed(const double *p, ptrdiff_t n, vf64 v[3]) {
+    double lane[8];
+    for (int j = 0; j < n; j++) {
+        for (int i = 0; i < 8; i++) lane[i] = p[i * n + j];
+        v[j] = vf64_load(lane);
+    }
+}
+SG_NOINLINE void vf32_store_packed(float *p, ptrdiff_t n, const vf32 v[3]) {
+    float lane[16];
+    for (int j = 0; j < n; j++) {
+        vf32_store(lane, v[j]);
+        for (int i = 0; i < 16; i++) p[i * n + j] = lane[i];
+    }
+}
+SG_NOINLINE void vf64_store_packed(double *p, ptrdiff_t n, const vf64 v[3]) {
+    double lane[8];
+    for (int j = 0; j < n; j++) {
+        vf64_store(lane, v[j]);
+        for (int i = 0; i < 8; i++) p[i * n + j] = lane[i];
+    }
 }
 
 /* Arithmetic. */

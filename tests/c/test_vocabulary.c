@@ -112,7 +112,7 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define M(word) mf64_##word
 #define FN(name) name##_f64
 #define N 8
-#define K 2
+#define K 4
 #define FRACTION 52
 #define SCALE_SHIFT 51
 #define SCALES 2
@@ -520,6 +520,42 @@ static bool FN(test_store_tile)(void) {
     }
     return true;
 }
+/* Packed rows, the same, at any alignment. */
+static bool FN(test_load_packed)(void) {
+    REAL *start = (REAL *)(void *)guarded;
+    for (size_t i = 0; i < GUARDED_SIZE / sizeof(REAL); i++) start[i] = FN(from_bits)((UINT)random_bits());
+    for (int s = 0; s < 3 * (N + 1); s++) {
+        const int n = s % 3 + 1, at = s / 3;
+        const REAL *p = start + (at < N ? at : (ptrdiff_t)(GUARDED_SIZE / sizeof(REAL)) - n * N);
+        VEC v[3];
+        V(load_packed)(p, n, v);
+        for (int j = 0; j < n; j++) {
+            REAL want[N];
+            for (int r = 0; r < N; r++) want[r] = p[r * n + j];
+            if (!FN(expect)("load_packed", v[j], want, BITS, NULL, NULL, NULL)) return false;
+        }
+    }
+    return true;
+}
+static bool FN(test_store_packed)(void) {
+    static REAL copy[GUARDED_SIZE / sizeof(REAL)];
+    REAL *start = (REAL *)(void *)guarded;
+    for (int s = 0; s < 3 * (N + 1); s++) {
+        const int n = s % 3 + 1, at = s / 3;
+        const ptrdiff_t place = at < N ? at : (ptrdiff_t)(GUARDED_SIZE / sizeof(REAL)) - n * N;
+        VEC v[3];
+        for (size_t i = 0; i < GUARDED_SIZE / sizeof(REAL); i++) start[i] = copy[i] = (REAL)i;
+        for (int j = 0; j < 3; j++) v[j] = V(load)(FN(value) + 9 * j);
+        V(store_packed)(start + place, n, v);
+        for (int r = 0; r < N; r++)
+            for (int j = 0; j < n; j++) copy[place + r * n + j] = FN(value)[9 * j + r];
+        if (memcmp(start, copy, GUARDED_SIZE) != 0) {
+            printf("store_packed: wrong memory, %d elements a row\n", n);
+            return false;
+        }
+    }
+    return true;
+}
 
 /* Words of two operands: all pairs of values; `expression` is the meaning, of x and y. */
 #undef TEST_PAIRS
@@ -740,6 +776,8 @@ static void FN(test_type)(void) {
     RUN(store_n);
     RUN(load_tile);
     RUN(store_tile);
+    RUN(load_packed);
+    RUN(store_packed);
     RUN(add);
     RUN(sub);
     RUN(mul);
