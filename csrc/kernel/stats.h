@@ -387,7 +387,8 @@ SG_INLINE FN(view) FN(from_block)(FN(view) a, ptrdiff_t b) {
 SG_INLINE void FN(team_task)(int keep, int mode, FN(team_row) *a, int i) {
     const ptrdiff_t begin = i * a->share, end = begin + a->share < a->count ? begin + a->share : a->count;
     SG_ALIGN64 real buffer[BLOCK_N];
-    FN(looked_at) looked = {.p = NULL};
+    FN(looked_at) looked;
+    looked.p = NULL;
     FN(tile) own = *a->t;
     own.looked = &looked;
     const FN(tile) *t = &own;

@@ -50,6 +50,20 @@ SG_INLINE void FN(set_row)(FN(tile) *t, ptrdiff_t row) {
     t->o = inner == 1 ? row : row / inner;
     t->i = row - t->o * inner;
 }
+/* The row after the last of the tile's. (Without the second case gcc divides by 1.) */
+SG_INLINE void FN(go_on)(FN(tile) *t) {
+    const ptrdiff_t inner = t->call->inner;
+    t->row += t->rows;
+    t->i += t->rows;
+    if (t->i < inner) return;
+    if (inner == 1) {
+        t->o += t->i;
+        t->i = 0;
+        return;
+    }
+    t->o += t->i / inner;
+    t->i %= inner;
+}
 /* Row `row` + r. */
 SG_INLINE ptrdiff_t FN(row_offset)(const FN(tile) *t, const sg_array *a, int r) {
     const ptrdiff_t inner = t->call->inner;
@@ -148,26 +162,15 @@ SG_INLINE real *FN(lane_buffer)(const FN(tile) *t, int which) {
     return (real *)(void *)(t->scratch + sg_blocks_bytes(t->n)) + which * t->n * VL;
 }
 
-/* Rows in lanes: dst[i VL + l] = class i of row l. Lanes without a row hold zeros. */
-SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *dst) {
-    ptrdiff_t stride = 0, n = t->n;
-    const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
+/* Whether the rows of a tile in lanes are VL rows of a matrix that is transposed, `stride` elements apart. */
+SG_INLINE int FN(is_matrix)(const FN(tile) *t, const sg_array *a, ptrdiff_t *stride) {
+    return t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, stride) &&
+           (t->n >= VTILE || *stride == t->n);
+}
+SG_NOINLINE void FN(gather_any)(const FN(tile) *t, const sg_array *a, real *dst) {
+    const ptrdiff_t n = t->n;
     const real *p = FN(row_start)(t, a, 0);
-    if (even && n < VTILE && stride == n) {
-        vreal v[VTILE - 1];
-        vload_packed(p, n, v);
-        SG_UNROLL(k, VTILE - 1) if (k < n) vstore(dst + k * VL, v[k]);
-        return;
-    }
-    if (even && n >= VTILE) {
-        for (ptrdiff_t i = 0; i < n; i += VTILE) {
-            vreal v[VTILE];
-            ptrdiff_t j = i < n - VTILE ? i : n - VTILE; /* the last tile overlaps its neighbour */
-            vload_tile(p + j, stride, v);
-            SG_UNROLL(k, VTILE) vstore(dst + (j + k) * VL, v[k]);
-        }
-        return;
-    }
+    ptrdiff_t stride;
     if (FN(rows_are_even)(t, a, &stride) && stride == 1) {
         for (ptrdiff_t i = 0; i < n; i++) vstore(dst + i * VL, vload_n(p + i * a->axis, t->rows, 0));
         return;
@@ -181,6 +184,41 @@ SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *ds
         }
     }
 }
+SG_NOINLINE void FN(scatter_any)(const FN(tile) *t, const sg_array *a, const real *src) {
+    const ptrdiff_t n = t->n;
+    real *p = FN(row_start)(t, a, 0);
+    ptrdiff_t stride;
+    if (FN(rows_are_even)(t, a, &stride) && stride == 1) {
+        for (ptrdiff_t i = 0; i < n; i++) vstore_n(p + i * a->axis, vload(src + i * VL), t->rows);
+        return;
+    }
+    for (int l = 0; l < t->rows; l++) {
+        p = FN(row_start)(t, a, l);
+        for (ptrdiff_t i = 0; i < n; i++) p[i * a->axis] = src[i * VL + l];
+    }
+}
+/* Rows in lanes: dst[i VL + l] = class i of row l. Lanes without a row hold zeros. */
+SG_NOINLINE void FN(gather_lanes)(const FN(tile) *t, const sg_array *a, real *dst) {
+    const ptrdiff_t n = t->n;
+    ptrdiff_t stride;
+    if (SG_UNLIKELY(!FN(is_matrix)(t, a, &stride))) {
+        FN(gather_any)(t, a, dst);
+        return;
+    }
+    const real *p = FN(row_start)(t, a, 0);
+    if (n < VTILE) {
+        vreal v[VTILE - 1];
+        vload_packed(p, n, v);
+        SG_UNROLL(k, VTILE - 1) if (k < n) vstore(dst + k * VL, v[k]);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < n; i += VTILE) {
+        vreal v[VTILE];
+        ptrdiff_t j = i < n - VTILE ? i : n - VTILE; /* the last tile overlaps its neighbour */
+        vload_tile(p + j, stride, v);
+        SG_UNROLL(k, VTILE) vstore(dst + (j + k) * VL, v[k]);
+    }
+}
 /* VL rows of n vectors in lanes, n >= VTILE, to rows `stride` elements apart; and any rows of a tile to where `a` has them. */
 SG_NOINLINE void FN(lanes_to_rows)(const real *src, ptrdiff_t n, real *p, ptrdiff_t stride) {
     for (ptrdiff_t i = 0; i < n; i += VTILE) {
@@ -191,27 +229,20 @@ SG_NOINLINE void FN(lanes_to_rows)(const real *src, ptrdiff_t n, real *p, ptrdif
     }
 }
 SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const real *src) {
-    ptrdiff_t stride = 0, n = t->n;
-    const int even = t->rows == VL && a->axis == 1 && FN(rows_are_even)(t, a, &stride);
-    real *p = FN(row_start)(t, a, 0);
-    if (even && n < VTILE && stride == n) {
-        vreal v[VTILE - 1];
-        SG_UNROLL(k, VTILE - 1) v[k] = vload(src + (k < n ? k : 0) * VL);
-        vstore_packed(p, n, v);
+    const ptrdiff_t n = t->n;
+    ptrdiff_t stride;
+    if (SG_UNLIKELY(!FN(is_matrix)(t, a, &stride))) {
+        FN(scatter_any)(t, a, src);
         return;
     }
-    if (even && n >= VTILE) {
+    real *p = FN(row_start)(t, a, 0);
+    if (n >= VTILE) {
         FN(lanes_to_rows)(src, n, p, stride);
         return;
     }
-    if (FN(rows_are_even)(t, a, &stride) && stride == 1) {
-        for (ptrdiff_t i = 0; i < n; i++) vstore_n(p + i * a->axis, vload(src + i * VL), t->rows);
-        return;
-    }
-    for (int l = 0; l < t->rows; l++) {
-        p = FN(row_start)(t, a, l);
-        for (ptrdiff_t i = 0; i < n; i++) p[i * a->axis] = src[i * VL + l];
-    }
+    vreal v[VTILE - 1];
+    SG_UNROLL(k, VTILE - 1) v[k] = vload(src + (k < n ? k : 0) * VL);
+    vstore_packed(p, n, v);
 }
 
 /* Whether the vectors of the tile stand in `a` as they are. */
@@ -428,7 +459,8 @@ SG_INLINE wide FN(unit_of)(const sg_call *c) {
 static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch, int kind,
                           FN(tile_kernel) *across, FN(tile_kernel) *lanes) {
     FN(tile) tiles[SG_BATCH];
-    FN(looked_at) looked = {.p = NULL};
+    FN(looked_at) looked;
+    looked.p = NULL; /* and nothing more: it is large */
     FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .unit = FN(unit_of)(c), .looked = &looked};
     /* those of targets would keep a whole row in the buffer: loss + gradient of probabilities, (48, 151936), 10 % slower */
     t.stream = SG_STREAMS && kind != SG_FIXED_ORDER && !(kind == SG_TARGETS && c->n > BLOCK_N) && c->stream &&
@@ -439,9 +471,10 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     const ptrdiff_t tile_bytes = kind == SG_PRODUCTS ? SG_PRODUCT_BYTES : SG_TILE_BYTES;
     const ptrdiff_t most_across = any_many ? tile_bytes / (c->n * (ptrdiff_t)sizeof(real)) : 1;
     const int batch = FN(batch_of)(c->n);
-    for (ptrdiff_t row = begin; row < end;) {
-        FN(set_row)(&t, row);
-        ptrdiff_t left = end - row, neighbours = c->inner == 1 ? left : c->inner - t.i;
+    int begun = 0; /* tiles that hold what all have in common */
+    FN(set_row)(&t, begin);
+    while (t.row < end) {
+        ptrdiff_t left = end - t.row, neighbours = c->inner == 1 ? left : c->inner - t.i;
         const ptrdiff_t even = neighbours < left ? neighbours : left;
         const int staged = any_staged && !(any_long && even >= VL);
         const int may_be_across = any_many && (kind == SG_ANY_ORDER || kind == SG_TARGETS) &&
@@ -449,15 +482,21 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         int done;
         if ((c->n <= short_n || staged) && !may_be_across) {
             int count = 0;
-            for (; count < batch && row < end; row += t.rows) {
-                FN(set_row)(&t, row);
-                left = end - row;
+            for (; count < batch && t.row < end; count++) {
+                left = end - t.row;
                 neighbours = c->inner < VL ? left : c->inner - t.i;
                 const ptrdiff_t most = neighbours < left ? neighbours : left;
-                t.layout = LAYOUT_SHORT;
                 t.rows = most < VL ? (int)most : VL;
-                t.direct = t.rows == VL && c->inner >= VL;
-                tiles[count++] = t;
+                if (count == begun) tiles[begun++] = t;
+                /* a copy of the whole would wait for these to be stored */
+                FN(tile) *one = &tiles[count];
+                one->row = t.row;
+                one->o = t.o;
+                one->i = t.i;
+                one->rows = t.rows;
+                one->layout = LAYOUT_SHORT;
+                one->direct = t.rows == VL && c->inner >= VL;
+                FN(go_on)(&t);
             }
             if (SG_UNLIKELY(!lanes(tiles, count)))
                 for (int k = 0; k < count; k++) FN(row_by_row)(tiles[k], across);
@@ -475,7 +514,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
             done = across(&t, 1);
         }
         if (SG_UNLIKELY(!done)) FN(row_by_row)(t, across);
-        row += t.rows;
+        FN(go_on)(&t);
     }
     if (t.stream) SG_FENCE();
 }
