@@ -263,7 +263,7 @@ SG_INLINE void FN(scale_rows_both)(int layout, int simple, const FN(tile) *t, FN
  * is then scaled in place. */
 typedef struct {
     FN(targets) y;
-    FN(view) to, curvature, terms;
+    FN(view) to, curvature, terms, x, far_to;
     FN(stats) row;
     vreal *Ms;
     SG_ALIGN64 real target[VL];
@@ -274,7 +274,7 @@ typedef struct {
     int empty;         /* no row counts; never in lanes */
 } FN(label_parts);
 
-SG_INLINE int FN(label_terms)(int layout, int grad, int hess, const FN(tile) *t, real *buffer,
+SG_INLINE void FN(label_open)(int layout, int grad, int hess, const FN(tile) *t, real *buffer,
                               real *hess_buffer, FN(label_parts) *p) {
     const sg_call *c = t->call;
     FN(targets_of)(layout, layout == LAYOUT_SHORT, t, &p->y);
@@ -282,17 +282,19 @@ SG_INLINE int FN(label_terms)(int layout, int grad, int hess, const FN(tile) *t,
     p->to = (FN(view)){buffer, VL, 0};
     if (grad) p->to = FN(open_out)(layout, t, &c->out, buffer);
     if (hess) p->curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
-    if (p->empty) return 1;
+    if (p->empty) return;
     if (layout != LAYOUT_SHORT) FN(at_labels)(t, &p->y, p->target);
     p->terms = FN(open_terms)(layout, p->to, buffer);
-    FN(view)
-    x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
-             : FN(open_logits_once)(layout, t, p->terms);
-    const FN(view) far_to = x.p || !grad ? p->terms : (FN(view)){hess_buffer, VL, 0};
-    if (layout == LAYOUT_SHORT) vstore(p->target, FN(pick_labels)(x, t->n, &p->y));
+    p->x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
+                : FN(open_logits_once)(layout, t, p->terms);
+    p->far_to = p->x.p || !grad ? p->terms : (FN(view)){hess_buffer, VL, 0};
+    if (layout == LAYOUT_SHORT) vstore(p->target, FN(pick_labels)(p->x, t->n, &p->y));
     p->Ms = grad ? FN(block_M)(t) : NULL;
-    return grad ? FN(grad_stats)(layout, t, &x, p->terms, far_to, p->Ms, &p->row)
-                : FN(log_stats)(layout, t, &x, FN(nowhere)(), p->terms, &p->row);
+}
+SG_INLINE int FN(label_look)(int layout, int grad, const FN(tile) *t, FN(label_parts) *p) {
+    if (p->empty) return 1;
+    return grad ? FN(grad_stats)(layout, t, &p->x, p->terms, p->far_to, p->Ms, &p->row)
+                : FN(log_stats)(layout, t, &p->x, FN(nowhere)(), p->terms, &p->row);
 }
 SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t, FN(label_parts) *p) {
     const sg_call *c = t->call;
@@ -373,9 +375,12 @@ SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) 
 }
 #define LABELS(kernel, grad, hess)                                                                   \
     typedef FN(label_parts) FN(kernel##_parts);                                                      \
-    SG_INLINE int FN(kernel##_terms)(int layout, const FN(tile) *t, real *buffer, real *hess_buffer, \
+    SG_INLINE void FN(kernel##_open)(int layout, const FN(tile) *t, real *buffer, real *hess_buffer, \
                                      FN(label_parts) *p) {                                           \
-        return FN(label_terms)(layout, grad, hess, t, buffer, hess_buffer, p);                       \
+        FN(label_open)(layout, grad, hess, t, buffer, hess_buffer, p);                               \
+    }                                                                                                \
+    SG_INLINE int FN(kernel##_look)(int layout, const FN(tile) *t, FN(label_parts) *p) {             \
+        return FN(label_look)(layout, grad, t, p);                                                   \
     }                                                                                                \
     SG_INLINE void FN(kernel##_rows)(int layout, const FN(tile) *t, FN(label_parts) *p) {            \
         FN(label_rows)(layout, grad, hess, t, p);                                                    \
@@ -505,7 +510,7 @@ typedef struct {
 typedef struct {
     FN(targets) y;
     FN(weights) weights;
-    FN(view) to, curvature, terms;
+    FN(view) to, curvature, terms, x;
     FN(stats) row;
     vreal *Ms;
     SG_ALIGN64 real target[VL];
@@ -515,7 +520,7 @@ typedef struct {
     int empty;         /* no row counts; never in lanes */
 } FN(general_parts);
 
-SG_INLINE int FN(general_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
+SG_INLINE void FN(general_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                 FN(general_parts) *p) {
     const sg_call *c = t->call;
     const int grad = c->out.data != NULL;
@@ -525,20 +530,23 @@ SG_INLINE int FN(general_terms)(int layout, const FN(tile) *t, real *buffer, rea
     if (grad) p->to = FN(open_out)(layout, t, &c->out, buffer);
     /* each of its vectors takes the place of weights that are not read again; without it, a view that is not used */
     p->curvature = c->hess.data ? FN(open_out)(layout, t, &c->hess, second) : p->to;
-    if (p->empty) return 1;
+    if (p->empty) return;
     FN(at_labels)(t, &p->y, p->target);
     p->terms = FN(open_terms)(layout, p->to, buffer);
     p->weights = FN(weights_of)(layout, t, second);
     p->Ms = grad ? FN(block_M)(t) : NULL;
+    p->x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
+                : FN(open_logits_once)(layout, t, p->terms);
+}
+SG_INLINE int FN(general_look)(int layout, const FN(tile) *t, FN(general_parts) *p) {
+    if (p->empty) return 1;
+    const int grad = t->call->out.data != NULL;
     FN(tile) weighed = *t;
     weighed.weigh = layout == LAYOUT_ACROSS ? FN(weigh_across) : FN(weigh_lanes);
     weighed.weights = &p->weights;
-    FN(view)
-    x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
-             : FN(open_logits_once)(layout, t, p->terms);
-    const FN(view) far_to = x.p || !grad ? p->terms : (FN(view)){FN(row_buffer)(t, 2), VL, 0};
-    return grad ? FN(grad_stats)(layout, &weighed, &x, p->terms, far_to, p->Ms, &p->row)
-                : FN(log_stats)(layout, &weighed, &x, FN(nowhere)(), p->terms, &p->row);
+    const FN(view) far_to = p->x.p || !grad ? p->terms : (FN(view)){FN(row_buffer)(t, 2), VL, 0};
+    return grad ? FN(grad_stats)(layout, &weighed, &p->x, p->terms, far_to, p->Ms, &p->row)
+                : FN(log_stats)(layout, &weighed, &p->x, FN(nowhere)(), p->terms, &p->row);
 }
 /* Of a block whose terms are relative to M + `down`, M that of the row. */
 SG_NOINLINE void FN(slopes_of)(const FN(tile) *t, const FN(general_parts) *p, vreal down, FN(slopes) *k) {

@@ -2,21 +2,23 @@
 
 /* s_i = e_i / sum e */
 typedef struct {
-    FN(view) out, e;
+    FN(view) out, x, e, far_to;
     FN(stats) row;
     vreal *Ms;
     wide inverse;
     FN(factor) factor; /* of rows of one block */
 } FN(softmax_parts);
 
-SG_INLINE int FN(softmax_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
+SG_INLINE void FN(softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                 FN(softmax_parts) *p) {
     p->out = FN(open_out)(layout, t, &t->call->out, buffer);
     p->e = FN(open_terms)(layout, p->out, buffer);
     p->Ms = FN(block_M)(t);
-    FN(view) x = FN(open_logits_in_blocks)(layout, t, buffer, p->e);
-    const FN(view) far_to = x.p ? p->e : (FN(view)){second, VL, 0};
-    return FN(softmax_stats)(layout, t, &x, p->e, far_to, p->Ms, &p->row);
+    p->x = FN(open_logits_in_blocks)(layout, t, buffer, p->e);
+    p->far_to = p->x.p ? p->e : (FN(view)){second, VL, 0};
+}
+SG_INLINE int FN(softmax_look)(int layout, const FN(tile) *t, FN(softmax_parts) *p) {
+    return FN(softmax_stats)(layout, t, &p->x, p->e, p->far_to, p->Ms, &p->row);
 }
 SG_INLINE void FN(softmax_rows)(int layout, const FN(tile) *t, FN(softmax_parts) *p) {
     (void)layout;
@@ -36,18 +38,21 @@ IN_PARTS(softmax, SG_ANY_ORDER)
 /* log s_i = (x_i - max) - log1p(others / top), the maximum's own entry from the logarithm alone: with it as
  * the sum of two reals, (x_i - high) - low. */
 typedef struct {
-    FN(view) out, x;
+    FN(view) out, x, far_to;
     FN(stats) row;
     vreal high, low, top;
 } FN(log_softmax_parts);
 
-SG_INLINE int FN(log_softmax_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
+SG_INLINE void FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                     FN(log_softmax_parts) *p) {
     p->out = FN(open_out)(layout, t, &t->call->out, buffer);
-    const FN(view) spare = FN(open_terms)(layout, p->out, buffer),
-                   results = FN(is_direct)(layout, t, &t->call->out) ? p->out : FN(nowhere)();
+    const FN(view) spare = FN(open_terms)(layout, p->out, buffer);
     p->x = FN(open_logits_in_blocks)(layout, t, buffer, spare);
-    return FN(log_stats)(layout, t, &p->x, results, p->x.p ? spare : (FN(view)){second, VL, 0}, &p->row);
+    p->far_to = p->x.p ? spare : (FN(view)){second, VL, 0};
+}
+SG_INLINE int FN(log_softmax_look)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
+    const FN(view) results = FN(is_direct)(layout, t, &t->call->out) ? p->out : FN(nowhere)();
+    return FN(log_stats)(layout, t, &p->x, results, p->far_to, &p->row);
 }
 SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
     (void)layout, (void)t;
@@ -124,14 +129,19 @@ SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(l
 IN_PARTS(log_softmax, SG_ANY_ORDER)
 
 /* max + log1p(others / top): Algorithm 4.1 of Blanchard, Higham & Higham (2021). */
-typedef struct { FN(stats) row; } FN(logsumexp_parts);
+typedef struct {
+    FN(view) x, far_to;
+    FN(stats) row;
+} FN(logsumexp_parts);
 
-SG_INLINE int FN(logsumexp_terms)(int layout, const FN(tile) *t, real *buffer, real *second,
+SG_INLINE void FN(logsumexp_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                   FN(logsumexp_parts) *p) {
     (void)second;
-    const FN(view) to = {buffer, VL, 0};
-    FN(view) x = FN(open_logits_once)(layout, t, to);
-    return FN(log_stats)(layout, t, &x, FN(nowhere)(), to, &p->row);
+    p->far_to = (FN(view)){buffer, VL, 0};
+    p->x = FN(open_logits_once)(layout, t, p->far_to);
+}
+SG_INLINE int FN(logsumexp_look)(int layout, const FN(tile) *t, FN(logsumexp_parts) *p) {
+    return FN(log_stats)(layout, t, &p->x, FN(nowhere)(), p->far_to, &p->row);
 }
 SG_INLINE void FN(logsumexp_rows)(int layout, const FN(tile) *t, FN(logsumexp_parts) *p) {
     (void)layout;
