@@ -262,10 +262,9 @@ SG_INLINE void FN(scale_rows_both)(int layout, int simple, const FN(tile) *t, FN
 /* Labels without smoothing; with `hess` no z_loss, and rows of one block. With `grad`, the terms go to the gradient, which
  * is then scaled in place. */
 typedef struct {
+    FN(look) look;
     FN(targets) y;
-    FN(view) to, curvature, terms, x, far_to;
-    FN(stats) row;
-    vreal *Ms;
+    FN(view) to, curvature;
     SG_ALIGN64 real target[VL];
     vreal entry;
     wide inverse, slope;
@@ -274,27 +273,26 @@ typedef struct {
     int empty;         /* no row counts; never in lanes */
 } FN(label_parts);
 
-SG_INLINE void FN(label_open)(int layout, int grad, int hess, const FN(tile) *t, real *buffer,
-                              real *hess_buffer, FN(label_parts) *p) {
+SG_INLINE int FN(label_open)(int layout, int grad, int hess, const FN(tile) *t, real *buffer,
+                             real *hess_buffer, FN(label_parts) *p) {
     const sg_call *c = t->call;
+    FN(look) *look = &p->look;
     FN(targets_of)(layout, layout == LAYOUT_SHORT, t, &p->y);
     p->empty = layout == LAYOUT_ACROSS && !p->y.any;
     p->to = (FN(view)){buffer, VL, 0};
     if (grad) p->to = FN(open_out)(layout, t, &c->out, buffer);
     if (hess) p->curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
-    if (p->empty) return;
+    if (p->empty) return 0;
     if (layout != LAYOUT_SHORT) FN(at_labels)(t, &p->y, p->target);
-    p->terms = FN(open_terms)(layout, p->to, buffer);
-    p->x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
-                : FN(open_logits_once)(layout, t, p->terms);
-    p->far_to = p->x.p || !grad ? p->terms : (FN(view)){hess_buffer, VL, 0};
-    if (layout == LAYOUT_SHORT) vstore(p->target, FN(pick_labels)(p->x, t->n, &p->y));
-    p->Ms = grad ? FN(block_M)(t) : NULL;
-}
-SG_INLINE int FN(label_look)(int layout, int grad, const FN(tile) *t, FN(label_parts) *p) {
-    if (p->empty) return 1;
-    return grad ? FN(grad_stats)(layout, t, &p->x, p->terms, p->far_to, p->Ms, &p->row)
-                : FN(log_stats)(layout, t, &p->x, FN(nowhere)(), p->terms, &p->row);
+    const FN(view) terms = FN(open_terms)(layout, p->to, buffer);
+    look->x =
+        grad ? FN(open_logits_in_blocks)(layout, t, buffer, terms) : FN(open_logits_once)(layout, t, terms);
+    look->e = grad ? terms : FN(nowhere)();
+    look->far_to = look->x.p || !grad ? terms : (FN(view)){hess_buffer, VL, 0};
+    look->Ms = grad ? FN(block_M)(t) : NULL;
+    look->weigh = NULL;
+    if (layout == LAYOUT_SHORT) vstore(p->target, FN(pick_labels)(look->x, t->n, &p->y));
+    return 1;
 }
 SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t, FN(label_parts) *p) {
     const sg_call *c = t->call;
@@ -303,7 +301,7 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
         FN(put_loss)(t, y, FN(zero)());
         return;
     }
-    const FN(stats) *row = &p->row;
+    const FN(stats) *row = &p->look.row;
     const vreal target = FN(target_of)(layout, t, p->target, row->offset);
     const wide own = FN(wide_of)(y->own);
     wide lse = FN(zero)();
@@ -346,7 +344,7 @@ SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) 
     const sg_call *c = t->call;
     if (!grad) return;
     if (FN(in_blocks)(layout, t) && !p->empty) {
-        FN(scale_blocks)(layout, t, p->terms, p->to, &c->out, p->Ms, p->row.M,
+        FN(scale_blocks)(layout, t, p->look.e, p->to, &c->out, p->look.Ms, p->look.row.M,
                          FN(wide_mul)(p->slope, p->inverse));
         real entry[VL];
         vstore(entry, p->entry);
@@ -354,15 +352,15 @@ SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) 
         return;
     }
     const int done = layout == LAYOUT_SHORT && !hess && p->factor.plain;
-    if (done) FN(scale_with_labels)(p->terms, p->to, t->n, p->factor, &p->y, p->entry);
+    if (done) FN(scale_with_labels)(p->look.e, p->to, t->n, p->factor, &p->y, p->entry);
     if (!p->empty && !done) {
         if (hess && p->both.simple)
-            FN(scale_rows_both)(layout, 1, t, p->terms, p->to, p->curvature, &p->both, &p->y, p->entry);
+            FN(scale_rows_both)(layout, 1, t, p->look.e, p->to, p->curvature, &p->both, &p->y, p->entry);
         else if (hess)
-            FN(scale_rows_both)(layout, 0, t, p->terms, p->to, p->curvature, &p->both, &p->y, p->entry);
-        else if (t->n <= BLOCK_N) FN(scale_tile)(layout, t, p->terms, p->to, t->n, p->factor);
+            FN(scale_rows_both)(layout, 0, t, p->look.e, p->to, p->curvature, &p->both, &p->y, p->entry);
+        else if (t->n <= BLOCK_N) FN(scale_tile)(layout, t, p->look.e, p->to, t->n, p->factor);
         else
-            FN(scale_blocks)(layout, t, p->terms, p->to, NULL, p->Ms, p->row.M,
+            FN(scale_blocks)(layout, t, p->look.e, p->to, NULL, p->look.Ms, p->look.row.M,
                              FN(wide_mul)(p->slope, p->inverse));
         if (layout != LAYOUT_SHORT) FN(put_at_labels)(layout, t, p->to, &p->y, p->entry);
         else if (!hess) FN(put_label_vector)(p->to, t->n, &p->y, p->entry);
@@ -373,25 +371,22 @@ SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) 
     if (!p->y.all) FN(clear_ignored)(layout, t, &p->y, p->curvature);
     FN(close_out)(layout, t, &c->hess, p->curvature);
 }
-#define LABELS(kernel, grad, hess)                                                                   \
-    typedef FN(label_parts) FN(kernel##_parts);                                                      \
-    SG_INLINE void FN(kernel##_open)(int layout, const FN(tile) *t, real *buffer, real *hess_buffer, \
-                                     FN(label_parts) *p) {                                           \
-        FN(label_open)(layout, grad, hess, t, buffer, hess_buffer, p);                               \
-    }                                                                                                \
-    SG_INLINE int FN(kernel##_look)(int layout, const FN(tile) *t, FN(label_parts) *p) {             \
-        return FN(label_look)(layout, grad, t, p);                                                   \
-    }                                                                                                \
-    SG_INLINE void FN(kernel##_rows)(int layout, const FN(tile) *t, FN(label_parts) *p) {            \
-        FN(label_rows)(layout, grad, hess, t, p);                                                    \
-    }                                                                                                \
-    SG_INLINE void FN(kernel##_results)(int layout, const FN(tile) *t, const FN(label_parts) *p) {   \
-        FN(label_results)(layout, grad, hess, t, p);                                                 \
-    }                                                                                                \
-    IN_PARTS(kernel, SG_ANY_ORDER)
-LABELS(label_loss, 0, 0)
-LABELS(label_grad, 1, 0)
-LABELS(label_hess, 1, 1)
+#define LABELS(kernel, grad, hess, stats)                                                           \
+    typedef FN(label_parts) FN(kernel##_parts);                                                     \
+    SG_INLINE int FN(kernel##_open)(int layout, const FN(tile) *t, real *buffer, real *hess_buffer, \
+                                    FN(label_parts) *p) {                                           \
+        return FN(label_open)(layout, grad, hess, t, buffer, hess_buffer, p);                       \
+    }                                                                                               \
+    SG_INLINE void FN(kernel##_rows)(int layout, const FN(tile) *t, FN(label_parts) *p) {           \
+        FN(label_rows)(layout, grad, hess, t, p);                                                   \
+    }                                                                                               \
+    SG_INLINE void FN(kernel##_results)(int layout, const FN(tile) *t, const FN(label_parts) *p) {  \
+        FN(label_results)(layout, grad, hess, t, p);                                                \
+    }                                                                                               \
+    IN_PARTS(kernel, stats, SG_ANY_ORDER)
+LABELS(label_loss, 0, 0, log_stats)
+LABELS(label_grad, 1, 0, grad_stats)
+LABELS(label_hess, 1, 1, grad_stats)
 #undef LABELS
 
 /* The target weights of vector v but for the sample weight and the label: w (p y + q) with smoothing e:
@@ -458,12 +453,12 @@ SG_INLINE void FN(weigh_row)(int plain, const FN(weights) *w, FN(view) x, ptrdif
     *far = FN(fold)(LAYOUT_ACROSS, far);
     *total = FN(fold)(LAYOUT_ACROSS, total);
 }
-SG_NOINLINE void FN(weigh_across)(const FN(tile) *t, FN(view) x, ptrdiff_t begin, ptrdiff_t n, vreal max,
-                                  wide *distance, wide *weight) {
+SG_NOINLINE void FN(weigh_across)(const FN(tile) *t, const void *weights_of_all, FN(view) x, ptrdiff_t begin,
+                                  ptrdiff_t n, vreal max, wide *distance, wide *weight) {
     const FN(lanes) max_of = FN(lanes_of)(FN(reference)(max));
     FN(wide_lanes) distances, weights;
     for (int r = 0; r < t->rows; r++) {
-        const FN(weights) w = FN(weights_from)(LAYOUT_ACROSS, t->weights, r, begin);
+        const FN(weights) w = FN(weights_from)(LAYOUT_ACROSS, weights_of_all, r, begin);
         const vreal from = FN(spread)(LAYOUT_ACROSS, &max_of, r);
         wide far, total;
         if (w.plain) FN(weigh_row)(1, &w, FN(row_of)(x, r), n, from, &far, &total);
@@ -487,9 +482,9 @@ SG_INLINE void FN(weigh_rows)(int layout, int plain, const FN(weights) *w, FN(vi
     *distance = FN(fold)(layout, far);
     *weight = FN(fold)(layout, total);
 }
-SG_NOINLINE void FN(weigh_lanes)(const FN(tile) *t, FN(view) x, ptrdiff_t begin, ptrdiff_t n, vreal max,
-                                 wide *distance, wide *weight) {
-    const FN(weights) w = FN(weights_from)(LAYOUT_SHORT, t->weights, 0, begin);
+SG_NOINLINE void FN(weigh_lanes)(const FN(tile) *t, const void *weights_of_all, FN(view) x, ptrdiff_t begin,
+                                 ptrdiff_t n, vreal max, wide *distance, wide *weight) {
+    const FN(weights) w = FN(weights_from)(LAYOUT_SHORT, weights_of_all, 0, begin);
     const vreal from = FN(reference)(max);
     if (t->n > SG_LANES_N) FN(weigh_rows)(LAYOUT_LONG, 0, &w, x, n, from, distance, weight);
     else if (w.plain) FN(weigh_rows)(LAYOUT_SHORT, 1, &w, x, n, from, distance, weight);
@@ -508,11 +503,10 @@ typedef struct {
 
 /* Any targets, any options. */
 typedef struct {
+    FN(look) look;
     FN(targets) y;
     FN(weights) weights;
-    FN(view) to, curvature, terms, x;
-    FN(stats) row;
-    vreal *Ms;
+    FN(view) to, curvature;
     SG_ALIGN64 real target[VL];
     wide A, slope, inverse, unit;
     vreal entry;
@@ -520,9 +514,10 @@ typedef struct {
     int empty;         /* no row counts; never in lanes */
 } FN(general_parts);
 
-SG_INLINE void FN(general_open)(int layout, const FN(tile) *t, real *buffer, real *second,
-                                FN(general_parts) *p) {
+SG_INLINE int FN(general_open)(int layout, const FN(tile) *t, real *buffer, real *second,
+                               FN(general_parts) *p) {
     const sg_call *c = t->call;
+    FN(look) *look = &p->look;
     const int grad = c->out.data != NULL;
     FN(targets_of)(layout, 0, t, &p->y);
     p->empty = layout == LAYOUT_ACROSS && !p->y.any;
@@ -530,28 +525,27 @@ SG_INLINE void FN(general_open)(int layout, const FN(tile) *t, real *buffer, rea
     if (grad) p->to = FN(open_out)(layout, t, &c->out, buffer);
     /* each of its vectors takes the place of weights that are not read again; without it, a view that is not used */
     p->curvature = c->hess.data ? FN(open_out)(layout, t, &c->hess, second) : p->to;
-    if (p->empty) return;
+    if (p->empty) return 0;
     FN(at_labels)(t, &p->y, p->target);
-    p->terms = FN(open_terms)(layout, p->to, buffer);
+    const FN(view) terms = FN(open_terms)(layout, p->to, buffer);
     p->weights = FN(weights_of)(layout, t, second);
-    p->Ms = grad ? FN(block_M)(t) : NULL;
-    p->x = grad ? FN(open_logits_in_blocks)(layout, t, buffer, p->terms)
-                : FN(open_logits_once)(layout, t, p->terms);
+    look->x =
+        grad ? FN(open_logits_in_blocks)(layout, t, buffer, terms) : FN(open_logits_once)(layout, t, terms);
+    look->e = grad ? terms : FN(nowhere)();
+    look->far_to = look->x.p || !grad ? terms : (FN(view)){FN(row_buffer)(t, 2), VL, 0};
+    look->Ms = grad ? FN(block_M)(t) : NULL;
+    look->weigh = layout == LAYOUT_ACROSS ? FN(weigh_across) : FN(weigh_lanes);
+    look->weights = &p->weights;
+    return 1;
 }
-SG_INLINE int FN(general_look)(int layout, const FN(tile) *t, FN(general_parts) *p) {
-    if (p->empty) return 1;
-    const int grad = t->call->out.data != NULL;
-    FN(tile) weighed = *t;
-    weighed.weigh = layout == LAYOUT_ACROSS ? FN(weigh_across) : FN(weigh_lanes);
-    weighed.weights = &p->weights;
-    const FN(view) far_to = p->x.p || !grad ? p->terms : (FN(view)){FN(row_buffer)(t, 2), VL, 0};
-    return grad ? FN(grad_stats)(layout, &weighed, &p->x, p->terms, far_to, p->Ms, &p->row)
-                : FN(log_stats)(layout, &weighed, &p->x, FN(nowhere)(), p->terms, &p->row);
+SG_INLINE int FN(general_stats)(int layout, const FN(tile) *t, int count, FN(look) *const looks[]) {
+    return t->call->out.data ? FN(grad_stats)(layout, t, count, looks)
+                             : FN(log_stats)(layout, t, count, looks);
 }
 /* Of a block whose terms are relative to M + `down`, M that of the row. */
 SG_NOINLINE void FN(slopes_of)(const FN(tile) *t, const FN(general_parts) *p, vreal down, FN(slopes) *k) {
     const sg_call *c = t->call;
-    const FN(stats) *row = &p->row;
+    const FN(stats) *row = &p->look.row;
     const vreal K = vset1(-HEADROOM), d = vadd(K, down);
     const wide rest = FN(wide_mul)(FN(wide_mul)(row->others, FN(wide_ldexp)(p->inverse, K)), p->unit);
     const FN(factor) grad = FN(factor_of)(FN(wide_mul)(p->slope, p->inverse), d);
@@ -590,7 +584,7 @@ SG_INLINE void FN(general_rows)(int layout, const FN(tile) *t, FN(general_parts)
         FN(put_loss)(t, y, FN(zero)());
         return;
     }
-    const FN(stats) *row = &p->row;
+    const FN(stats) *row = &p->look.row;
     const vreal target = FN(target_of)(LAYOUT_ACROSS, t, p->target, row->offset);
     const wide log = FN(needs_log)(c) ? FN(log_ratio)(row->others, row->top) : FN(zero)(),
                lse = FN(lse_of)(row, log);
@@ -671,7 +665,7 @@ SG_NOINLINE void FN(general_any_lanes)(SOME_PARAMETERS) {
 SG_INLINE void FN(general_block)(int layout, const FN(tile) *t, const FN(general_parts) *p,
                                  const FN(slopes) *k, ptrdiff_t begin, ptrdiff_t n) {
     const sg_call *c = t->call;
-    const FN(view) views[3] = {p->terms, p->to, p->curvature};
+    const FN(view) views[3] = {p->look.e, p->to, p->curvature};
     for (int r = 0; r < FN(passes)(layout, t); r++) {
         const FN(weights) w = FN(weights_from)(layout, &p->weights, r, begin);
         FN(view) of[3];
@@ -692,7 +686,7 @@ SG_INLINE void FN(general_results)(int layout, const FN(tile) *t, const FN(gener
     if (!p->empty && t->n > BLOCK_N)
         for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
             FN(slopes) k;
-            FN(slopes_of)(t, p, vsub(p->Ms[b / BLOCK_N], p->row.M), &k);
+            FN(slopes_of)(t, p, vsub(p->look.Ms[b / BLOCK_N], p->look.row.M), &k);
             FN(general_block)(layout, t, p, &k, b, FN(block_size)(t->n, b));
         }
     if (!p->empty && c->labels) FN(put_at_labels)(layout, t, p->to, &p->y, p->entry);
@@ -702,7 +696,7 @@ SG_INLINE void FN(general_results)(int layout, const FN(tile) *t, const FN(gener
     if (!p->y.all) FN(clear_ignored)(layout, t, &p->y, p->curvature);
     FN(close_out)(layout, t, &c->hess, p->curvature);
 }
-IN_PARTS(general, SG_TARGETS)
+IN_PARTS(general, general_stats, SG_TARGETS)
 
 /* Which results are wanted is in the call: no array, no result. */
 static void FN(cross_entropy)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void *scratch) {

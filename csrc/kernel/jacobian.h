@@ -175,12 +175,18 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     TILE_BUFFER(d_buffer, 2);
     TILE_BUFFER(line, 3);
     FN(view) p = {p_buffer, VL, 0}, staged = {x_buffer, VL, 0}, diagonal = {d_buffer, VL, 0};
-    FN(view) x = FN(open_logits)(layout, t, x_buffer, staged);
-    FN(stats) row;
-    vreal *Ms = FN(block_M)(t);
-    FN(grad_stats)(layout, t, &x, p, staged, Ms, &row);
-    FN(scale_rows)(layout, t, p, p, Ms, row.M, FN(wide_set1)(REAL_UP, 0));
-    wide sum = FN(wide_add)(row.others, row.top);
+    FN(look) seen; /* not cleared: it is large */
+    seen.x = FN(open_logits)(layout, t, x_buffer, staged);
+    seen.e = p;
+    seen.far_to = staged;
+    seen.Ms = FN(block_M)(t);
+    seen.weigh = NULL;
+    FN(look) *const look = &seen;
+    FN(grad_stats)(layout, t, 1, &look);
+    const FN(stats) *row = &seen.row;
+    const FN(view) x = seen.x;
+    FN(scale_rows)(layout, t, p, p, seen.Ms, row->M, FN(wide_set1)(REAL_UP, 0));
+    wide sum = FN(wide_add)(row->others, row->top);
     const wide inverse = FN(wide_ldexp)(FN(inverse)(sum), vset1(-REAL_UP_EXPONENT)),
                T = FN(wide_set1)(c->temperature, 0);
     const vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi), unit = FN(wide_round)(T);
@@ -191,7 +197,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
                 T_down = vset1((real)sg_power2(-up)), minus = vset1(-1), minus_T_hi = vmul(T_hi, minus),
                 minus_T_lo = vmul(T_lo, minus);
     /* the maximum's own diagonal, whole: what is subnormal before the division by T may not be after it, and with it sum T may overflow */
-    const wide s_others = of_log ? row.others : FN(wide_mul)(FN(wide_div)(row.top, sum), row.others);
+    const wide s_others = of_log ? row->others : FN(wide_mul)(FN(wide_div)(row->top, sum), row->others);
     const vreal top = FN(wide_round)(c->temperature > 1 ? FN(wide_div)(FN(wide_div)(s_others, sum), T)
                                                         : FN(wide_div)(s_others, FN(wide_mul)(sum, T)));
     /* what the entries are made of: of log_softmax -s_j / T, which no row's factor follows; rounded terms q; terms in two parts, with half of
@@ -204,12 +210,12 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     const vreal q_hi = FN(wide_round)(q_factor), q_lo = FN(wide_rest)(q_factor, q_hi),
                 p_down = vset1((real)half);
     /* the diagonal; and in the place of a staged logit what its p lacks, once more from the exponential */
-    const FN(limits) limits = FN(limits_of)(row.max);
+    const FN(limits) limits = FN(limits_of)(row->max);
     const vreal down = vset1((real)sg_power2(REAL_UP_EXPONENT - HEADROOM));
     SG_EACH(layout, t->n, 4, {
         vreal a = FN(read)(layout, full, p, v, t->n, 0), b = FN(read)(layout, full, x, v, t->n, 0), scale,
               frac;
-        FN(exp_terms)(vselect(vlt(row.max, b), row.max, b), limits, &scale, &frac);
+        FN(exp_terms)(vselect(vlt(row->max, b), row->max, b), limits, &scale, &frac);
         vreal a_rest = vmul(vfma(scale, frac, vsub(scale, vfma(scale, frac, scale))), down);
         vreal rest = vsub(vfnma(a, hi, vset1(1)), vfma(a_rest, hi, vmul(a, lo)));
         vreal s = vmul(FN(in_parts)(a, a_rest, T_hi, T_lo), T_down);
@@ -217,7 +223,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         vreal entry = of_log              ? vmul(FN(in_parts)(a, a_rest, minus_T_hi, minus_T_lo), T_down)
                       : ROUNDED_JACOBIANS ? FN(in_parts)(a, a_rest, q_hi, q_lo)
                                           : vmul(a, p_down);
-        FN(write)(layout, full, diagonal, v, t->n, vselect(veq(b, row.max), top, d));
+        FN(write)(layout, full, diagonal, v, t->n, vselect(veq(b, row->max), top, d));
         FN(write)(layout, full, p, v, t->n, entry);
         FN(write)(layout, full, staged, v, t->n, vmul(a_rest, p_down));
     });

@@ -2,62 +2,61 @@
 
 /* s_i = e_i / sum e */
 typedef struct {
-    FN(view) out, x, e, far_to;
-    FN(stats) row;
-    vreal *Ms;
+    FN(look) look;
+    FN(view) out;
     wide inverse;
     FN(factor) factor; /* of rows of one block */
 } FN(softmax_parts);
 
-SG_INLINE void FN(softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
-                                FN(softmax_parts) *p) {
+SG_INLINE int FN(softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
+                               FN(softmax_parts) *p) {
+    FN(look) *look = &p->look;
     p->out = FN(open_out)(layout, t, &t->call->out, buffer);
-    p->e = FN(open_terms)(layout, p->out, buffer);
-    p->Ms = FN(block_M)(t);
-    p->x = FN(open_logits_in_blocks)(layout, t, buffer, p->e);
-    p->far_to = p->x.p ? p->e : (FN(view)){second, VL, 0};
-}
-SG_INLINE int FN(softmax_look)(int layout, const FN(tile) *t, FN(softmax_parts) *p) {
-    return FN(softmax_stats)(layout, t, &p->x, p->e, p->far_to, p->Ms, &p->row);
+    look->e = FN(open_terms)(layout, p->out, buffer);
+    look->Ms = FN(block_M)(t);
+    look->x = FN(open_logits_in_blocks)(layout, t, buffer, look->e);
+    look->far_to = look->x.p ? look->e : (FN(view)){second, VL, 0};
+    return 1;
 }
 SG_INLINE void FN(softmax_rows)(int layout, const FN(tile) *t, FN(softmax_parts) *p) {
     (void)layout;
-    p->inverse = FN(inverse)(p->row.others);
+    p->inverse = FN(inverse)(p->look.row.others);
     if (t->n <= BLOCK_N) p->factor = FN(factor_of)(p->inverse, vset1(-HEADROOM));
 }
 SG_INLINE void FN(softmax_results)(int layout, const FN(tile) *t, const FN(softmax_parts) *p) {
     if (t->n > BLOCK_N) {
-        FN(scale_blocks)(layout, t, p->e, p->out, &t->call->out, p->Ms, p->row.M, p->inverse);
+        FN(scale_blocks)(layout, t, p->look.e, p->out, &t->call->out, p->look.Ms, p->look.row.M, p->inverse);
         return;
     }
-    FN(scale_tile)(layout, t, p->e, p->out, t->n, p->factor);
+    FN(scale_tile)(layout, t, p->look.e, p->out, t->n, p->factor);
     FN(close_out)(layout, t, &t->call->out, p->out);
 }
-IN_PARTS(softmax, SG_ANY_ORDER)
+IN_PARTS(softmax, softmax_stats, SG_ANY_ORDER)
 
 /* log s_i = (x_i - max) - log1p(others / top), the maximum's own entry from the logarithm alone: with it as
  * the sum of two reals, (x_i - high) - low. */
 typedef struct {
-    FN(view) out, x, far_to;
-    FN(stats) row;
+    FN(look) look;
+    FN(view) out;
     vreal high, low, top;
 } FN(log_softmax_parts);
 
-SG_INLINE void FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
-                                    FN(log_softmax_parts) *p) {
+SG_INLINE int FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
+                                   FN(log_softmax_parts) *p) {
+    FN(look) *look = &p->look;
     p->out = FN(open_out)(layout, t, &t->call->out, buffer);
     const FN(view) spare = FN(open_terms)(layout, p->out, buffer);
-    p->x = FN(open_logits_in_blocks)(layout, t, buffer, spare);
-    p->far_to = p->x.p ? spare : (FN(view)){second, VL, 0};
-}
-SG_INLINE int FN(log_softmax_look)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
-    const FN(view) results = FN(is_direct)(layout, t, &t->call->out) ? p->out : FN(nowhere)();
-    return FN(log_stats)(layout, t, &p->x, results, p->far_to, &p->row);
+    look->e = FN(is_direct)(layout, t, &t->call->out) ? p->out : FN(nowhere)();
+    look->x = FN(open_logits_in_blocks)(layout, t, buffer, spare);
+    look->far_to = look->x.p ? spare : (FN(view)){second, VL, 0};
+    look->weigh = NULL;
+    return 1;
 }
 SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
     (void)layout, (void)t;
-    const wide log = FN(log_ratio)(p->row.others, p->row.top);
-    const wide lse = FN(wide_add_finite)(FN(wide_of)(p->row.max), log);
+    const FN(stats) *row = &p->look.row;
+    const wide log = FN(log_ratio)(row->others, row->top);
+    const wide lse = FN(wide_add_finite)(FN(wide_of)(row->max), log);
     p->high = FN(wide_round)(lse);
     p->low = FN(wide_rest)(lse, p->high);
     p->top = vsub(vset1(0), FN(wide_round)(log));
@@ -77,7 +76,7 @@ SG_INLINE void FN(log_softmax_row)(int layout, const FN(of_log_softmax) *of, int
 }
 SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p, FN(view) x,
                                     FN(view) out, ptrdiff_t n) {
-    const FN(of_log_softmax) of = {FN(lanes_of)(p->row.max), FN(lanes_of)(p->high), FN(lanes_of)(p->low),
+    const FN(of_log_softmax) of = {FN(lanes_of)(p->look.row.max), FN(lanes_of)(p->high), FN(lanes_of)(p->low),
                                    FN(lanes_of)(p->top)};
     if (layout == LAYOUT_ACROSS && n >= SG_ALIGNED_N)
         for (int r = 0; r < t->rows; r++) {
@@ -106,8 +105,9 @@ static void FN(log_softmax_task)(void *context, int i) {
     for (ptrdiff_t b = begin; b < end; b += BLOCK_N) {
         const ptrdiff_t n = FN(block_size)(end, b);
         const FN(view) block = {buffer, VL, 0};
-        const FN(view) x = a->p->x.p ? FN(from_block)(a->p->x, b / BLOCK_N)
-                                     : FN(logits_block)(t, block, b, n, a->p->row.offset);
+        const FN(look) *look = &a->p->look;
+        const FN(view) x = look->x.p ? FN(from_block)(look->x, b / BLOCK_N)
+                                     : FN(logits_block)(t, block, b, n, look->row.offset);
         const FN(view) to = FN(open_out_block)(t, out, b, buffer);
         FN(log_softmax_some)(LAYOUT_ACROSS, t, a->p, x, to, n);
         FN(close_block)(t, out, b, n, to);
@@ -123,35 +123,34 @@ SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(l
         else FN(log_softmax_task)(&a, 0);
         return;
     }
-    FN(log_softmax_some)(layout, t, p, p->x, p->out, t->n);
+    FN(log_softmax_some)(layout, t, p, p->look.x, p->out, t->n);
     FN(close_out)(layout, t, &t->call->out, p->out);
 }
-IN_PARTS(log_softmax, SG_ANY_ORDER)
+IN_PARTS(log_softmax, log_stats, SG_ANY_ORDER)
 
 /* max + log1p(others / top): Algorithm 4.1 of Blanchard, Higham & Higham (2021). */
-typedef struct {
-    FN(view) x, far_to;
-    FN(stats) row;
-} FN(logsumexp_parts);
+typedef struct { FN(look) look; } FN(logsumexp_parts);
 
-SG_INLINE void FN(logsumexp_open)(int layout, const FN(tile) *t, real *buffer, real *second,
-                                  FN(logsumexp_parts) *p) {
+SG_INLINE int FN(logsumexp_open)(int layout, const FN(tile) *t, real *buffer, real *second,
+                                 FN(logsumexp_parts) *p) {
     (void)second;
-    p->far_to = (FN(view)){buffer, VL, 0};
-    p->x = FN(open_logits_once)(layout, t, p->far_to);
-}
-SG_INLINE int FN(logsumexp_look)(int layout, const FN(tile) *t, FN(logsumexp_parts) *p) {
-    return FN(log_stats)(layout, t, &p->x, FN(nowhere)(), p->far_to, &p->row);
+    FN(look) *look = &p->look;
+    look->e = FN(nowhere)();
+    look->far_to = (FN(view)){buffer, VL, 0};
+    look->x = FN(open_logits_once)(layout, t, look->far_to);
+    look->weigh = NULL;
+    return 1;
 }
 SG_INLINE void FN(logsumexp_rows)(int layout, const FN(tile) *t, FN(logsumexp_parts) *p) {
     (void)layout;
-    const wide log = FN(log_ratio)(p->row.others, p->row.top);
-    const wide lse = FN(wide_add)(FN(wide_of)(p->row.offset), FN(wide_add)(FN(wide_of)(p->row.max), log));
+    const FN(stats) *row = &p->look.row;
+    const wide log = FN(log_ratio)(row->others, row->top);
+    const wide lse = FN(wide_add)(FN(wide_of)(row->offset), FN(wide_add)(FN(wide_of)(row->max), log));
     /* only -inf: nothing was summed, and nothing was NaN */
-    vmask empty = mand(veq(p->row.max, vset1(-REAL_INF)), veq(FN(wide_round)(p->row.others), vset1(0)));
+    vmask empty = mand(veq(row->max, vset1(-REAL_INF)), veq(FN(wide_round)(row->others), vset1(0)));
     FN(put_rows)(t, &t->call->out, vselect(empty, vset1(-REAL_INF), FN(wide_round)(lse)));
 }
 SG_INLINE void FN(logsumexp_results)(int layout, const FN(tile) *t, const FN(logsumexp_parts) *p) {
     (void)layout, (void)t, (void)p;
 }
-IN_PARTS(logsumexp, SG_ANY_ORDER)
+IN_PARTS(logsumexp, log_stats, SG_ANY_ORDER)

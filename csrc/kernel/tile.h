@@ -20,11 +20,6 @@ typedef struct {
     FN(largest) rows[VL];
 } FN(looked_at);
 
-/* What a kernel sums up of its targets beside the sum of the exponentials (stats.h): of classes [begin, begin + n), whose logits
- * are x and their largest one `max`. */
-typedef void FN(weigher)(const FN(tile) *t, FN(view) x, ptrdiff_t begin, ptrdiff_t n, vreal max,
-                         wide *distance, wide *weight);
-
 /* The rows [row, row + rows) of a call, at most VL; the first is (o, i) of (outer, inner). */
 struct FN(tile_) {
     const sg_call *call;
@@ -34,8 +29,6 @@ struct FN(tile_) {
     int stream;    /* across: the result is made in a buffer and goes past the caches */
     char *scratch; /* rows of more than SHORT_N classes only */
     wide unit;     /* what gradients are multiplied by: 1 / (temperature norm) */
-    FN(weigher) *weigh; /* or NULL; with `weights`, which are its own */
-    const void *weights;
     ptrdiff_t after;       /* across: the rows that come next in the walk, as far apart as these */
     FN(looked_at) *looked; /* the walk's memory, see stats.h */
 };
@@ -542,16 +535,16 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     }                                                                                  \
     SG_WALK(kernel, kind)
 
-/* The same in four parts: the logits as vectors; the terms and their sums; what is done once a row, for all rows of a tile at once; the results.
- * Several tiles of short rows take each part together, as the second is a chain of operations each of which waits for the
- * one before: float32 softmax of (7777, 10) took 76 us one by one, 68 together; float64 log_softmax 287 and 217. */
-#define IN_PARTS(kernel, kind)                                                                              \
+/* The same in four parts: the logits as vectors; the look at them (stats.h), if there is something to look for; what is done once a row, for
+ * all rows of a tile at once; the results. Several tiles of short rows take each part together, as most are chains of operations each of
+ * which waits for the one before: float32 softmax of (7777, 10) took 76 us one by one, 68 together; float64 log_softmax 287 and 217. */
+#define IN_PARTS(kernel, stats, kind)                                                                       \
     SG_INLINE int FN(kernel##_one)(int layout, const FN(tile) *t) {                                         \
         TILE_BUFFER(buffer, 0);                                                                             \
         TILE_BUFFER(second, 1);                                                                             \
         FN(kernel##_parts) p;                                                                               \
-        FN(kernel##_open)(layout, t, buffer, second, &p);                                                   \
-        if (!FN(kernel##_look)(layout, t, &p)) return 0;                                                    \
+        FN(look) *const look = &p.look;                                                                     \
+        if (FN(kernel##_open)(layout, t, buffer, second, &p) && !FN(stats)(layout, t, 1, &look)) return 0;  \
         FN(kernel##_rows)(layout, t, &p);                                                                   \
         FN(kernel##_results)(layout, t, &p);                                                                \
         return 1;                                                                                           \
@@ -565,9 +558,12 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         real *buffer = t->n <= SHORT_N ? first_short : FN(lane_buffer)(t, 0);                               \
         real *second = t->n <= SHORT_N ? second_short : FN(lane_buffer)(t, 1);                              \
         FN(kernel##_parts) p[SG_BATCH];                                                                     \
-        for (int k = 0; k < count; k++)                                                                     \
+        FN(look) *looks[SG_BATCH] = {NULL};                                                                 \
+        for (int k = 0; k < count; k++) {                                                                   \
             FN(kernel##_open)(LAYOUT_SHORT, t + k, buffer + k * t->n * VL, second + k * t->n * VL, p + k);  \
-        for (int k = 0; k < count; k++) FN(kernel##_look)(LAYOUT_SHORT, t + k, p + k);                      \
+            looks[k] = &p[k].look;                                                                          \
+        }                                                                                                   \
+        FN(stats)(LAYOUT_SHORT, t, count, looks);                                                           \
         for (int k = 0; k < count; k++) FN(kernel##_rows)(LAYOUT_SHORT, t + k, p + k);                      \
         for (int k = 0; k < count; k++) FN(kernel##_results)(LAYOUT_SHORT, t + k, p + k);                   \
         return 1;                                                                                           \
