@@ -88,7 +88,7 @@ static bool needs_rows(const sg_call *c) {
     if (c->g.data && (c->g.axis != 1 || !keeps)) return true;
     if (!keeps) return c->label_smoothing != 0;
     if (sg_has_halves(c)) return true;
-    return c->stream || c->x.axis != 1 || c->out.axis != 1 || (c->hess.data && c->hess.axis != 1);
+    return c->x.axis != 1 || c->out.axis != 1 || (c->hess.data && c->hess.axis != 1);
 }
 
 size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
@@ -100,15 +100,13 @@ size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
     return sg_blocks_bytes(call->n) + (lanes > across ? lanes : across);
 }
 
-/* A large result is not read before it is written if it goes past the caches; but not in place, and not in memory that nobody has
- * used: the system brings that into them. Zen 4, AVX-512, into new memory, us: softmax of (10000, 1000) 9150, 7900 since; Jacobians of
- * float64 (500, 100) 6100, 5000. */
+/* Large Jacobians are not read before they are written if they go past the caches; but not into memory that nobody has
+ * used: the system brings that into them. Zen 4, AVX-512, into new memory, us: float64 (500, 100) 6100, 5000 since. */
 static bool is_streamed(const sg_call *c, size_t itemsize) {
-    const ptrdiff_t rows = c->outer * c->inner, row = c->row_work > 0 ? c->row_work : c->n;
+    const ptrdiff_t rows = c->outer * c->inner;
     const char *out = c->out.data;
-    if (!out || c->out.half || c->out.axis == 0 || out == c->x.data || out == c->g.data || rows == 0)
-        return false;
-    if (row < SG_STREAM_BYTES / (ptrdiff_t)itemsize / rows) return false;
+    if (!out || c->row_work == 0 || rows == 0) return false;
+    if (c->row_work < SG_STREAM_JACOBIANS / (ptrdiff_t)itemsize / rows) return false;
     return !sg_is_new(out + (rows / c->inner / 2 * c->out.outer) * (ptrdiff_t)itemsize);
 }
 

@@ -23,11 +23,7 @@ enum {
     SG_PRODUCT_BYTES = 8192,
     SG_BLOCK_BYTES = 16384, /* a block of a row: half of a small L1 */
     SG_SMALLEST_BLOCK_N = SG_BLOCK_BYTES / 8,
-    /* Results of at least so much are made in a buffer and go past the caches, unless they are in place. In the benchmark, whose other
-     * libraries leave the caches cold, (10000, 1000) softmax took 6900 us, 5700 since, vjp 8000 and 6150; where all is in a third-level cache of
-     * 260 MiB it loses: 4480 and 6000. Results of 4 MiB lose either way. */
-    SG_STREAM_BYTES = 1 << 24,
-    /* The same of Jacobians, brought to memory each time that so much is made. Zen 4, AVX-512, us: float64 (500, 100) 3190, 1690
+    /* Jacobians of at least so much go past the caches, brought to memory each time that SG_JACOBIAN_BYTES are made. Zen 4, AVX-512, us: float64 (500, 100) 3190, 1690
      * since; float32 (16, 1000) 3120 and 2350, (1000, 100) 2300 and 1950 (2400 with twice as much at a time); what fits into a
      * third-level cache of 32 MB loses: float32 (500, 100) 785 and 880. */
     SG_STREAM_JACOBIANS = 1 << 25,

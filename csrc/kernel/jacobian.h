@@ -162,9 +162,8 @@ SG_INLINE void FN(write_small_jacobians)(int of_log, const FN(tile) *t, FN(view)
 
 /* Whether the matrices are large, and lie one behind the other. */
 SG_INLINE int FN(is_streamed_jacobian)(const sg_call *c) {
-    const ptrdiff_t large = SG_STREAM_JACOBIANS / (ptrdiff_t)sizeof(real);
-    return !c->out.half && (uintptr_t)c->out.data % sizeof(real) == 0 && c->out.axis == c->n && c->n >= VL &&
-           c->n <= FN(MOST_IN_BLOCK) - FN(ENOUGH_IN_BLOCK) &&c->n * c->n >= large / (c->outer * c->inner);
+    return c->stream && !c->out.half && (uintptr_t)c->out.data % sizeof(real) == 0 && c->out.axis == c->n &&
+           c->n >= VL && c->n <= FN(MOST_IN_BLOCK) - FN(ENOUGH_IN_BLOCK);
 }
 
 SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
@@ -248,7 +247,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         diagonal.p = staged.p, staged.p = p.p, p.p = line, line = freed;
     }
     SG_ALIGN64 real block[FN(MOST_IN_BLOCK) + VL]; /* the end of a row is written as a whole vector */
-    const int in_blocks = SG_STREAMS && c->stream && FN(is_streamed_jacobian)(c);
+    const int in_blocks = SG_STREAMS && FN(is_streamed_jacobian)(c);
     for (int r = 0; r < t->rows; r++) {
         const ptrdiff_t at = FN(row_offset)(t, &c->out, r);
         FN(matrix) out = {.stride = c->out.axis, .half = c->out.half, .line = line};

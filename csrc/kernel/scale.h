@@ -126,7 +126,6 @@ static void FN(scale_task)(void *context, int i) {
     const FN(team_scale) *a = context;
     const ptrdiff_t begin = i * a->share, end = begin + a->share < a->count ? begin + a->share : a->count;
     FN(scale_some)(LAYOUT_ACROSS, a->t, a->e, a->out, a->to, a->Ms, a->row_M, a->g, begin, end);
-    if (a->t->stream) SG_FENCE();
 }
 /* All blocks. */
 SG_INLINE void FN(scale_blocks)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const sg_array *to,

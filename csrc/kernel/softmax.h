@@ -112,7 +112,6 @@ static void FN(log_softmax_task)(void *context, int i) {
         FN(log_softmax_some)(LAYOUT_ACROSS, t, a->p, x, to, n);
         FN(close_block)(t, out, b, n, to);
     }
-    if (t->stream) SG_FENCE();
 }
 SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
     if (FN(in_blocks)(layout, t)) {

@@ -26,7 +26,6 @@ struct FN(tile_) {
     ptrdiff_t n, row, o, i;
     int rows, layout;
     int direct;    /* lanes: the rows are neighbours in one (n, inner) matrix */
-    int stream;    /* across: the result is made in a buffer and goes past the caches */
     char *scratch; /* rows of more than SHORT_N classes only */
     wide unit;     /* what gradients are multiplied by: 1 / (temperature norm) */
     ptrdiff_t after;       /* across: the rows that come next in the walk, as far apart as these */
@@ -240,7 +239,7 @@ SG_NOINLINE void FN(scatter_lanes)(const FN(tile) *t, const sg_array *a, const r
 
 /* Whether the vectors of the tile stand in `a` as they are. */
 SG_INLINE int FN(is_direct)(int layout, const FN(tile) *t, const sg_array *a) {
-    if (layout == LAYOUT_ACROSS) return a->axis == 1 && !a->half && !(t->stream && a == &t->call->out);
+    if (layout == LAYOUT_ACROSS) return a->axis == 1 && !a->half;
     return layout == LAYOUT_LONG || (t->direct && a->inner == 1);
 }
 
@@ -258,15 +257,6 @@ SG_NOINLINE void FN(copy_row)(const FN(tile) *t, const sg_array *a, ptrdiff_t be
     const real *p = (const real *)a->data + at;
     for (ptrdiff_t i = 0; i < n; i++) to[i] = p[i * a->axis];
 }
-/* Whole lines of the cache past it; what is in lines with something else as ever. */
-SG_NOINLINE void FN(stream)(const real *from, real *to, ptrdiff_t n) {
-    const size_t ahead = (64 - (uintptr_t)to % 64) % 64 / sizeof(real);
-    ptrdiff_t i = (ptrdiff_t)ahead < n ? (ptrdiff_t)ahead : n;
-    if ((uintptr_t)to % sizeof(real) != 0) i = n;
-    memcpy(to, from, (size_t)i * sizeof(real));
-    for (; i + VL <= n; i += VL) vstream(to + i, vload(from + i));
-    memcpy(to + i, from + i, (size_t)(n - i) * sizeof(real));
-}
 SG_NOINLINE void FN(write_row)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, ptrdiff_t n,
                                const real *from) {
     const ptrdiff_t at = FN(row_offset)(t, a, 0) + begin * a->axis;
@@ -275,21 +265,7 @@ SG_NOINLINE void FN(write_row)(const FN(tile) *t, const sg_array *a, ptrdiff_t b
         return;
     }
     real *p = (real *)a->data + at;
-    if (a->axis == 1) FN(stream)(from, p, n);
-    else
-        for (ptrdiff_t i = 0; i < n; i++) p[i * a->axis] = from[i];
-}
-/* All rows of a tile across, one behind the other at `from`. Lines that two of them share are whole if they are neighbours. */
-SG_INLINE void FN(write_rows)(const FN(tile) *t, const sg_array *a, const real *from) {
-    if (t->rows > 1 && t->call->inner == 1 && a->outer == t->n) {
-        FN(stream)(from, FN(row_start)(t, a, 0), t->rows * t->n);
-        return;
-    }
-    FN(tile) one = *t;
-    for (int r = 0; r < t->rows; r++) {
-        FN(set_row)(&one, t->row + r);
-        FN(write_row)(&one, a, 0, t->n, from + r * t->n);
-    }
+    for (ptrdiff_t i = 0; i < n; i++) p[i * a->axis] = from[i];
 }
 /* One row across, block by block: classes [begin, begin + n) of `a`, as they stand or in `buffer`; and back from there. */
 SG_INLINE FN(view) FN(open_out_block)(const FN(tile) *t, const sg_array *a, ptrdiff_t begin, real *buffer) {
@@ -364,7 +340,7 @@ SG_INLINE FN(view) FN(opened)(int layout, FN(view) x) {
 SG_INLINE void FN(close_out)(int layout, const FN(tile) *t, const sg_array *a, FN(view) x) {
     if (FN(is_direct)(layout, t, a)) return;
     if (layout == LAYOUT_SHORT) FN(scatter_lanes)(t, a, x.p);
-    else FN(write_rows)(t, a, x.p);
+    else FN(write_row)(t, a, 0, t->n, x.p); /* several rows across stand as they are */
 }
 
 SG_NOINLINE void FN(divide)(int layout, FN(view) x, FN(view) to, ptrdiff_t n, real by) {
@@ -455,9 +431,6 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     FN(looked_at) looked;
     looked.p = NULL; /* and nothing more: it is large */
     FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .unit = FN(unit_of)(c), .looked = &looked};
-    /* those of targets would keep a whole row in the buffer: loss + gradient of probabilities, (48, 151936), 10 % slower */
-    t.stream = SG_STREAMS && kind != SG_FIXED_ORDER && !(kind == SG_TARGETS && c->n > BLOCK_N) && c->stream &&
-               c->out.axis == 1;
     const int any_long = FN(can_be_long)(c), any_many = kind != SG_FIXED_ORDER && FN(can_be_many)(c);
     const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
     const int any_staged = kind == SG_ANY_ORDER && sg_is_staged(c);
@@ -509,7 +482,6 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         if (SG_UNLIKELY(!done)) FN(row_by_row)(t, across);
         FN(go_on)(&t);
     }
-    if (t.stream) SG_FENCE();
 }
 
 /* The buffer for staged vectors: on the stack for short rows, a row of the scratch for others. */
