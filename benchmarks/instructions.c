@@ -1,8 +1,12 @@
 /* instructions.c - runs one kernel once on fixed numbers, for instructions.py to count. No benchmark by itself. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "softgrad.h"
 
@@ -11,6 +15,28 @@ __attribute__((noinline)) void counted(sg_kernel *kernel, const sg_call *call, v
 
 void counted(sg_kernel *kernel, const sg_call *call, void *scratch) {
     kernel(call, 0, call->outer * call->inner, scratch);
+}
+
+/* The same, counted without valgrind: in a process that is stopped after each instruction. */
+static long steps(sg_kernel *kernel, const sg_call *call, void *scratch) {
+    const pid_t child = fork();
+    if (child == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGSTOP);
+        counted(kernel, call, scratch);
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    int status;
+    long count = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child) return -1;
+    for (;; count++) {
+        if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) != 0 || waitpid(child, &status, 0) != child) return -1;
+        if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) break;
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return count;
 }
 
 static void *memory(size_t bytes) {
@@ -33,10 +59,10 @@ static void *numbers(size_t count, size_t itemsize, double scale, bool positive)
     return p;
 }
 
-/* ./instructions ISA DTYPE KERNEL ROWS N; KERNEL is softmax, logsumexp, vjp, jacobian, gradient or hessian (with
- * the gradient, without the loss). */
+/* ./instructions ISA DTYPE KERNEL ROWS N [steps]; KERNEL is softmax, logsumexp, vjp, jacobian, gradient or hessian (with
+ * the gradient, without the loss). With "steps" it prints their number. */
 int main(int argc, char **argv) {
-    if (argc != 6) return 2;
+    if (argc < 6 || argc > 7) return 2;
     const sg_isa *isa = sg_isa_find(argv[1]);
     if (isa == NULL) {
         fprintf(stderr, "this CPU has no %s\n", argv[1]);
@@ -71,6 +97,12 @@ int main(int argc, char **argv) {
         if (hessian) call.hess = (sg_array){memory(count * size), n, 1, 1, NULL};
         else call.loss = memory((size_t)rows * sizeof(double));
     }
-    counted(kernel, &call, memory(sg_scratch_bytes(&call, size)));
-    return 0;
+    void *scratch = memory(sg_scratch_bytes(&call, size));
+    if (argc == 6) {
+        counted(kernel, &call, scratch);
+        return 0;
+    }
+    const long count_of_steps = steps(kernel, &call, scratch);
+    printf("%ld\n", count_of_steps);
+    return count_of_steps < 0;
 }

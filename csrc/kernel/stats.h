@@ -179,7 +179,7 @@ SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(v
 SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n,
                              const FN(plan) *p, FN(largest) *next) {
     const ptrdiff_t vectors = FN(vectors)(layout, n);
-    const int groups = layout == LAYOUT_LONG; /* or one: see below */
+    const int groups = layout == LAYOUT_LONG; /* others have one: the assertion above */
     FN(largest) largest = {vset1(-REAL_INF), vset1(-REAL_INF)};
     wide total = FN(zero)();
     for (ptrdiff_t v = 0; v < (groups ? vectors : 1); v += SUM_GROUP) {
