@@ -1,4 +1,5 @@
 /* instructions.c - runs one kernel once on fixed numbers, for instructions.py to count. No benchmark by itself. */
+#define _DEFAULT_SOURCE /* fork, ptrace */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,7 +32,8 @@ static long steps(sg_kernel *kernel, const sg_call *call, void *scratch) {
     long count = 0;
     if (child < 0 || waitpid(child, &status, 0) != child) return -1;
     for (;; count++) {
-        if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) != 0 || waitpid(child, &status, 0) != child) return -1;
+        if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) != 0 || waitpid(child, &status, 0) != child)
+            return -1;
         if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) break;
     }
     kill(child, SIGKILL);

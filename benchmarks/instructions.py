@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ELEMENTS = 20_000  # of the logits, at most; at least one row
+STEPPED = 2_000  # the same where they are counted by single steps, 100,000 of which take a second
 KERNELS = [
     ("softmax", "float32", (10, 100, 1000, 10000)),
     ("gradient", "float32", (10, 100, 1000, 10000)),
@@ -30,7 +31,7 @@ KERNELS = [
 
 def build(folder: Path) -> Path:
     """The program that runs one kernel."""
-    flags = re.findall(r'"(-[^"]+)"', (ROOT / "setup.py").read_text())
+    flags = re.findall(r'"(-[^-"][^"]+)"', (ROOT / "setup.py").read_text())  # none of clang-cl's
     program = folder / "instructions"
     sources = sorted(map(str, (ROOT / "csrc").glob("*.c")))
     here = str(Path(__file__).with_suffix(".c"))
@@ -52,7 +53,9 @@ def count(program: Path, isa: str, kernel: str, dtype: str, rows: int, n: int) -
         text=True,
         check=False,
     )
-    found = re.search(r"(\d+)", run.stdout) if stepped else re.search(r"Collected : (\d+)", run.stderr)
+    found = (
+        re.search(r"(\d+)", run.stdout) if stepped else re.search(r"Collected : (\d+)", run.stderr)
+    )
     if run.returncode or found is None:
         raise SystemExit(run.stderr)
     return int(found[1])
@@ -63,11 +66,12 @@ def main() -> None:
     parser.add_argument("--isa", default="avx2", help="instruction set (default: avx2)")
     arguments = parser.parse_args()
     print("kernel    dtype         n  instructions per element of the result")
+    most = STEPPED if arguments.isa == "avx512" else ELEMENTS
     with tempfile.TemporaryDirectory() as folder:
         program = build(Path(folder))
         for kernel, dtype, lengths in KERNELS:
             for n in lengths:
-                rows = max(1, ELEMENTS // n)
+                rows = max(1, most // n)
                 elements = rows * n * (n if kernel == "jacobian" else 1)
                 total = count(program, arguments.isa, kernel, dtype, rows, n)
                 print(f"{kernel:<9} {dtype:<8} {n:>6}  {total / elements:8.3f}", flush=True)

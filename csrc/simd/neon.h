@@ -183,9 +183,9 @@ SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[4]) {
 
 /* Packed rows of one to three elements: instructions of NEON's own. */
 SG_INLINE void q32_load_packed(const float *p, ptrdiff_t n, float32x4_t q[3]) {
-    if (n == 1) {
-        q[0] = vld1q_f32(p);
-    } else if (n == 2) {
+    q[0] = q[1] = q[2] = vld1q_f32(p);
+    if (n == 1) return;
+    if (n == 2) {
         const float32x4x2_t a = vld2q_f32(p);
         q[0] = a.val[0], q[1] = a.val[1];
     } else {
@@ -194,9 +194,9 @@ SG_INLINE void q32_load_packed(const float *p, ptrdiff_t n, float32x4_t q[3]) {
     }
 }
 SG_INLINE void q64_load_packed(const double *p, ptrdiff_t n, float64x2_t q[3]) {
-    if (n == 1) {
-        q[0] = vld1q_f64(p);
-    } else if (n == 2) {
+    q[0] = q[1] = q[2] = vld1q_f64(p);
+    if (n == 1) return;
+    if (n == 2) {
         const float64x2x2_t a = vld2q_f64(p);
         q[0] = a.val[0], q[1] = a.val[1];
     } else {
@@ -220,7 +220,7 @@ SG_INLINE void vf32_load_packed(const float *p, ptrdiff_t n, vf32 v[3]) {
     q32_load_packed(p + 4 * n, n, b);
     q32_load_packed(p + 8 * n, n, c);
     q32_load_packed(p + 12 * n, n, d);
-    for (int j = 0; j < n; j++) v[j] = (vf32){a[j], b[j], c[j], d[j]};
+    for (int j = 0; j < 3; j++) v[j] = (vf32){a[j], b[j], c[j], d[j]};
 }
 SG_INLINE void vf64_load_packed(const double *p, ptrdiff_t n, vf64 v[3]) {
     float64x2_t a[3], b[3], c[3], d[3];
@@ -228,11 +228,11 @@ SG_INLINE void vf64_load_packed(const double *p, ptrdiff_t n, vf64 v[3]) {
     q64_load_packed(p + 2 * n, n, b);
     q64_load_packed(p + 4 * n, n, c);
     q64_load_packed(p + 6 * n, n, d);
-    for (int j = 0; j < n; j++) v[j] = (vf64){a[j], b[j], c[j], d[j]};
+    for (int j = 0; j < 3; j++) v[j] = (vf64){a[j], b[j], c[j], d[j]};
 }
 SG_INLINE void vf32_store_packed(float *p, ptrdiff_t n, const vf32 v[3]) {
     float32x4_t a[3], b[3], c[3], d[3];
-    for (int j = 0; j < n; j++) a[j] = v[j].a, b[j] = v[j].b, c[j] = v[j].c, d[j] = v[j].d;
+    for (int j = 0; j < 3; j++) a[j] = v[j].a, b[j] = v[j].b, c[j] = v[j].c, d[j] = v[j].d;
     q32_store_packed(p, n, a);
     q32_store_packed(p + 4 * n, n, b);
     q32_store_packed(p + 8 * n, n, c);
@@ -240,7 +240,7 @@ SG_INLINE void vf32_store_packed(float *p, ptrdiff_t n, const vf32 v[3]) {
 }
 SG_INLINE void vf64_store_packed(double *p, ptrdiff_t n, const vf64 v[3]) {
     float64x2_t a[3], b[3], c[3], d[3];
-    for (int j = 0; j < n; j++) a[j] = v[j].a, b[j] = v[j].b, c[j] = v[j].c, d[j] = v[j].d;
+    for (int j = 0; j < 3; j++) a[j] = v[j].a, b[j] = v[j].b, c[j] = v[j].c, d[j] = v[j].d;
     q64_store_packed(p, n, a);
     q64_store_packed(p + 2 * n, n, b);
     q64_store_packed(p + 4 * n, n, c);
