@@ -75,19 +75,28 @@ SG_NOINLINE void vf32_store_n(float *p, vf32 a, int n) {
     vf32_store(lane, a);
     for (int i = 0; i < n; i++) p[i] = lane[i];
 }
-SG_NOINLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
+/* `n` columns of rows `stride` elements apart: tiles, and packed rows. */
+SG_NOINLINE void vf32_load_columns(const float *p, ptrdiff_t stride, ptrdiff_t n, vf32 v[]) {
     float lane[16];
-    for (int j = 0; j < 4; j++) {
+    for (int j = 0; j < n; j++) {
         for (int i = 0; i < 16; i++) lane[i] = p[i * stride + j];
         v[j] = vf32_load(lane);
     }
 }
-SG_NOINLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
+SG_NOINLINE void vf32_store_columns(float *p, ptrdiff_t stride, ptrdiff_t n, const vf32 v[]) {
     float lane[4][16];
-    for (int j = 0; j < 4; j++) vf32_store(lane[j], v[j]);
+    for (int j = 0; j < n; j++) vf32_store(lane[j], v[j]);
     for (int i = 0; i < 16; i++)
-        for (int j = 0; j < 4; j++) p[i * stride + j] = lane[j][i];
+        for (int j = 0; j < n; j++) p[i * stride + j] = lane[j][i];
 }
+SG_INLINE void vf32_load_tile(const float *p, ptrdiff_t stride, vf32 v[4]) {
+    vf32_load_columns(p, stride, 4, v);
+}
+SG_INLINE void vf32_store_tile(float *p, ptrdiff_t stride, const vf32 v[4]) {
+    vf32_store_columns(p, stride, 4, v);
+}
+SG_INLINE void vf32_load_packed(const float *p, ptrdiff_t n, vf32 v[3]) { vf32_load_columns(p, n, n, v); }
+SG_INLINE void vf32_store_packed(float *p, ptrdiff_t n, const vf32 v[3]) { vf32_store_columns(p, n, n, v); }
 SG_NOINLINE vf64 vf64_load_n(const double *p, int n, double fill) {
     double lane[8];
     for (int i = 0; i < 8; i++) lane[i] = i < n ? p[i] : fill;
@@ -98,49 +107,28 @@ SG_NOINLINE void vf64_store_n(double *p, vf64 a, int n) {
     vf64_store(lane, a);
     for (int i = 0; i < n; i++) p[i] = lane[i];
 }
-SG_NOINLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[4]) {
+/* `n` columns of rows `stride` elements apart: tiles, and packed rows. */
+SG_NOINLINE void vf64_load_columns(const double *p, ptrdiff_t stride, ptrdiff_t n, vf64 v[]) {
     double lane[8];
-    for (int j = 0; j < 4; j++) {
+    for (int j = 0; j < n; j++) {
         for (int i = 0; i < 8; i++) lane[i] = p[i * stride + j];
         v[j] = vf64_load(lane);
     }
 }
-SG_NOINLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[4]) {
+SG_NOINLINE void vf64_store_columns(double *p, ptrdiff_t stride, ptrdiff_t n, const vf64 v[]) {
     double lane[4][8];
-    for (int j = 0; j < 4; j++) vf64_store(lane[j], v[j]);
+    for (int j = 0; j < n; j++) vf64_store(lane[j], v[j]);
     for (int i = 0; i < 8; i++)
-        for (int j = 0; j < 4; j++) p[i * stride + j] = lane[j][i];
+        for (int j = 0; j < n; j++) p[i * stride + j] = lane[j][i];
 }
-
-/* Packed rows of one to three elements. */
-SG_NOINLINE void vf32_load_packed(const float *p, ptrdiff_t n, vf32 v[3]) {
-    float lane[16];
-    for (int j = 0; j < n; j++) {
-        for (int i = 0; i < 16; i++) lane[i] = p[i * n + j];
-        v[j] = vf32_load(lane);
-    }
+SG_INLINE void vf64_load_tile(const double *p, ptrdiff_t stride, vf64 v[4]) {
+    vf64_load_columns(p, stride, 4, v);
 }
-SG_NOINLINE void vf64_load_packed(const double *p, ptrdiff_t n, vf64 v[3]) {
-    double lane[8];
-    for (int j = 0; j < n; j++) {
-        for (int i = 0; i < 8; i++) lane[i] = p[i * n + j];
-        v[j] = vf64_load(lane);
-    }
+SG_INLINE void vf64_store_tile(double *p, ptrdiff_t stride, const vf64 v[4]) {
+    vf64_store_columns(p, stride, 4, v);
 }
-SG_NOINLINE void vf32_store_packed(float *p, ptrdiff_t n, const vf32 v[3]) {
-    float lane[16];
-    for (int j = 0; j < n; j++) {
-        vf32_store(lane, v[j]);
-        for (int i = 0; i < 16; i++) p[i * n + j] = lane[i];
-    }
-}
-SG_NOINLINE void vf64_store_packed(double *p, ptrdiff_t n, const vf64 v[3]) {
-    double lane[8];
-    for (int j = 0; j < n; j++) {
-        vf64_store(lane, v[j]);
-        for (int i = 0; i < 8; i++) p[i * n + j] = lane[i];
-    }
-}
+SG_INLINE void vf64_load_packed(const double *p, ptrdiff_t n, vf64 v[3]) { vf64_load_columns(p, n, n, v); }
+SG_INLINE void vf64_store_packed(double *p, ptrdiff_t n, const vf64 v[3]) { vf64_store_columns(p, n, n, v); }
 
 /* Arithmetic. */
 SG_INLINE vf32 vf32_add(vf32 a, vf32 b) {

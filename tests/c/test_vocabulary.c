@@ -79,6 +79,7 @@ SG_NOINLINE double fma_of_f64(double a, double b, double c) { return fma(a, b, c
 #define COUNT 96
 static float value_f32[COUNT + 16];
 static double value_f64[COUNT + 8];
+enum { K = 4 }; /* columns of a tile */
 
 #ifdef SG_TEST_TARGET
 SG_TARGET_BEGIN(SG_TEST_TARGET)
@@ -94,7 +95,6 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define M(word) mf32_##word
 #define FN(name) name##_f32
 #define N 16
-#define K 4
 #define FRACTION 23
 #define SCALE_SHIFT 20
 #define SCALES 8
@@ -112,7 +112,6 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define M(word) mf64_##word
 #define FN(name) name##_f64
 #define N 8
-#define K 4
 #define FRACTION 52
 #define SCALE_SHIFT 51
 #define SCALES 2
@@ -813,7 +812,6 @@ static void FN(test_type)(void) {
 #undef M
 #undef FN
 #undef N
-#undef K
 #undef FRACTION
 #undef SCALE_SHIFT
 #undef SCALES
