@@ -314,20 +314,24 @@ SG_INLINE void vf32_store_f16(uint16_t *p, vf32 a) {
     _mm256_storeu_si256((__m256i *)(void *)p,
                         _mm512_maskz_cvtps_ph(0xffff, a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
+/* To the upper halves of floats by one shuffle, which leaves zeros below. */
 SG_INLINE vf32 vf32_load_bf16(const uint16_t *p) {
-    __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(b, 16));
+    const __m512i twice = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0,
+                                           5, 0, 4, 0, 3, 0, 2, 0, 1, 0, 0, 0);
+    const __m512i b = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, twice, b));
 }
+/* Half an ulp is added, or just less where the last bit that stays is 0. NaN, which that may have made an infinity or a zero, is put back, quiet. */
 SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
     const __m512i high_halves = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 31, 29, 27,
                                                  25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    __m512i b = _mm512_castps_si512(a),
-            odd = _mm512_and_epi32(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
-    mf32 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
-    __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(b, odd), _mm512_set1_epi32(0x7fff));
-    rounded = _mm512_mask_or_epi32(rounded, nan, b, _mm512_set1_epi32(0x400000));
-    rounded = _mm512_permutexvar_epi16(high_halves, rounded);
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(rounded));
+    const __m512i b = _mm512_castps_si512(a), quiet_nan = _mm512_set1_epi32(0x22);
+    const __mmask16 odd = _mm512_test_epi32_mask(b, _mm512_set1_epi32(0x10000));
+    __m512i sum = _mm512_add_epi32(b, _mm512_set1_epi32(0x7fff));
+    sum = _mm512_mask_sub_epi32(sum, odd, sum, _mm512_set1_epi32(-1));
+    sum = _mm512_castps_si512(_mm512_fixupimm_ps(_mm512_castsi512_ps(sum), a, quiet_nan, 0));
+    sum = _mm512_permutexvar_epi16(high_halves, sum);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(sum));
 }
 
 #endif
