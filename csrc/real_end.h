@@ -20,6 +20,7 @@
 #undef REAL_UP_EXPONENT
 #undef REAL_FACTOR
 #undef REAL_FACTOR_EXPONENT
+#undef NO_TIE
 #undef ROUNDED_JACOBIANS
 #undef EXP_STEPS
 #undef EXP_PER_C_HI
@@ -63,3 +64,4 @@
 #undef many
 #undef wide
 #undef SUM_GROUP
+#undef SUM_RUN

@@ -22,6 +22,7 @@
 #define REAL_UP_EXPONENT 24
 #define REAL_FACTOR 0x1p90F /* factors stay between its inverse and it */
 #define REAL_FACTOR_EXPONENT 90
+#define NO_TIE (1 + 0x1p-23F) /* fixed_point.h */
 #define ROUNDED_JACOBIANS 1 /* entries are products of rounded terms (jacobian.h) */
 #define EXP_STEPS SG_F32_EXP_STEPS /* S of exp.h */
 #define EXP_PER_C_HI SG_F32_EXP_PER_C_HI
@@ -66,3 +67,4 @@
 #define many mf32_any
 #define wide wide_f32
 #define SUM_GROUP SUM_GROUP_F32
+#define SUM_RUN SUM_RUN_F32

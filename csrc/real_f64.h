@@ -22,6 +22,7 @@
 #define REAL_UP_EXPONENT 54
 #define REAL_FACTOR 0x1p800 /* factors stay between its inverse and it */
 #define REAL_FACTOR_EXPONENT 800
+#define NO_TIE (1 + 0x1p-52) /* fixed_point.h */
 #define ROUNDED_JACOBIANS 0 /* entries are products of rounded terms (jacobian.h) */
 #define EXP_STEPS SG_F64_EXP_STEPS /* S of exp.h */
 #define EXP_PER_C_HI SG_F64_EXP_PER_C_HI
@@ -66,3 +67,4 @@
 #define many mf64_any
 #define wide wide_f64
 #define SUM_GROUP SUM_GROUP_F64
+#define SUM_RUN SUM_RUN_F64

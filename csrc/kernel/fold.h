@@ -21,7 +21,7 @@ SG_INLINE vreal FN(fold_sums)(int bits, vreal v[], int rows) {
     return v[0];
 }
 
-/* Sums (sum.h) of several rows: `empty` is one of each row without terms, in its lane, for `count` terms in each lane of a row
+/* Sums (sum.h) of several rows: `empty` is one of each row without terms, in its lane, for the terms in each lane of a row
  * across. That of row r to begin with; what it has become; the total of each row in its lane, with `less` added, of no more
  * terms than a lane may have. */
 typedef struct { FN(lanes) big, middle, ints, rests; } FN(sum_lanes);
@@ -32,15 +32,18 @@ SG_INLINE FN(sum_lanes) FN(sum_lanes_of)(const FN(sum) *empty) {
                            FN(lanes_of)(empty->rests)};
 }
 SG_INLINE FN(sum) FN(spread_sum)(const FN(sum_lanes) *s, int r) {
-    return (FN(sum)){FN(spread)(LAYOUT_ACROSS, &s->big, r), FN(spread)(LAYOUT_ACROSS, &s->middle, r),
-                     FN(spread)(LAYOUT_ACROSS, &s->ints, r), FN(spread)(LAYOUT_ACROSS, &s->rests, r),
-                     vset1(0)};
+    const vreal middle = FN(spread)(LAYOUT_ACROSS, &s->middle, r);
+    return (FN(sum)){
+        FN(spread)(LAYOUT_ACROSS, &s->big, r),   middle,   FN(spread)(LAYOUT_ACROSS, &s->ints, r),
+        FN(spread)(LAYOUT_ACROSS, &s->rests, r), vset1(0), middle};
 }
-SG_INLINE void FN(set_sum)(FN(row_sums) *to, int r, const FN(sum) *s) {
-    to->ints[r] = s->ints, to->rests[r] = s->rests, to->poison[r] = s->poison;
+/* With `runs` it is one run, which has not ended: it knows NaN itself. */
+SG_INLINE void FN(set_sum)(int runs, FN(row_sums) *to, int r, const FN(sum) *s) {
+    to->ints[r] = s->ints;
+    to->rests[r] = runs ? s->run : s->rests;
+    to->poison[r] = runs ? s->run : s->poison;
 }
-SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty, int count,
-                                 FN(sum_less) less) {
+SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty, FN(sum_less) less) {
     FN(sum) all = *empty;
     all.ints = vaddbits(FN(fold_sums)(1, s->ints, rows), less.ints);
     all.rests = vaddbits(FN(fold_sums)(1, s->rests, rows), less.rests);
@@ -48,5 +51,5 @@ SG_INLINE wide FN(total_of_rows)(FN(row_sums) *s, int rows, const FN(sum) *empty
     for (int r = 1; r < rows; r++) poison = vadd(poison, s->poison[r]);
     all.poison = vset1(0);
     if (SG_UNLIKELY(many(mnot(veq(poison, poison))))) all.poison = FN(fold_sums)(0, s->poison, rows);
-    return FN(sum_close)(0, FN(sum_total)(&all, count * VL));
+    return FN(sum_close)(0, FN(sum_total)(&all));
 }

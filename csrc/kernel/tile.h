@@ -13,7 +13,8 @@ typedef struct FN(tile_) FN(tile);
 
 /* The largest value and the next one, which is the same in case of a tie. NaN is passed over, -inf if there is nothing else. */
 typedef struct { vreal max, second; } FN(largest);
-/* Those of the logits from p on, which are of row `row` and the next, row by row, each of its lanes apart. */
+/* Those of the logits from p on, which are of row `row` and the next, row by row, each of its lanes apart; of several rows of few classes
+ * (SHORT_N) together, each row's in its lane of rows[0]. */
 typedef struct {
     const real *p;
     ptrdiff_t row;
@@ -409,6 +410,7 @@ SG_NOINLINE void FN(row_by_row)(FN(tile) t, FN(tile_kernel) *across) {
     t.layout = LAYOUT_ACROSS;
     t.rows = 1;
     t.after = 0;
+    t.looked->p = NULL; /* what was found may be of all rows */
     for (ptrdiff_t row = t.row; row < end; row++) {
         FN(set_row)(&t, row);
         across(&t, 1);

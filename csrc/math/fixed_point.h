@@ -1,7 +1,7 @@
 /* fixed_point.h - a running sum in fixed point, one a lane: terms added, and taken off again. How it begins, what it is in the end and
  * why it is exact: wide_f32.h, wide_f64.h. Included once per dtype, no include guard. */
 
-typedef struct { vreal big, middle, ints, rests, poison; } FN(sum);
+typedef struct { vreal big, middle, ints, rests, poison, run; } FN(sum);
 
 /* e is fl(scale (1 + frac)), `cut` is big + e. scale - (cut - big) is exact, both being multiples of the smaller of their units, or nearly
  * (docs/numerics.md). */
@@ -13,6 +13,20 @@ SG_INLINE void FN(sum_add)(FN(sum) *s, vreal scale, vreal frac, vreal e) {
     s->ints = vaddbits(s->ints, cut);
     s->rests = vaddbits(s->rests, vadd(s->middle, rest));
     s->poison = vadd(s->poison, rest);
+}
+/* The same of a sum that nothing is taken off, by two operations less: `run` is a sum of rests that begins with `middle`. After SUM_RUN terms,
+ * and after the last, what it has become more than that goes to `rests`. No rest times NO_TIE is half-way between two numbers near
+ * `middle`, so that the rests before it in the run decide nothing (docs/numerics.md). Zen 4, us, AVX-512 and AVX2: softmax (1, 1000000)
+ * 282 -> 273, 375 -> 364; float64 777 -> 735, 1089 -> 997. */
+SG_INLINE void FN(sum_add_to_run)(FN(sum) *s, vreal scale, vreal frac, vreal e) {
+    const vreal cut = vadd(s->big, e);
+    s->ints = vaddbits(s->ints, cut);
+    s->run = vfma(FN(sum_rest)(s, scale, frac, cut), vset1(NO_TIE), s->run);
+}
+SG_INLINE void FN(sum_end_run)(FN(sum) *s) {
+    s->rests = vaddbits(s->rests, vsubbits(s->run, s->middle));
+    s->poison = vadd(s->poison, s->run);
+    s->run = s->middle;
 }
 /* The same where `m`; elsewhere nothing is added, which counts as a term. */
 SG_INLINE void FN(sum_add_if)(FN(sum) *s, vmask m, vreal scale, vreal frac, vreal e) {

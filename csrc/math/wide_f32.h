@@ -86,32 +86,36 @@ SG_BODY wide_f32 wide_fold_rows_f32(const wide_f32 rows[], int count) {
  * number, so that no order of addition changes a bit (kernel/sum.h says what that is good for). Two constants cut a term
  * in two, and the bits of what they give are added as integers:
  *
- *     big + e      big = 2^(a+1):               e rounded to a multiple of 2^(a-22), `ints` of them
- *     middle + r   middle = (1 + 2^-5) 2^(a-17): r, what is left of e, to a multiple of 2^(a-40), `rests` of them
+ *     big + e      big = 2^(a+1):           e rounded to a multiple of 2^(a-22), `ints` of them
+ *     middle + r   middle = 1.5 2^(a-17):   r, what is left of e, to a multiple of 2^(a-40), `rests` of them
  *
- * |r| <= 1.5 2^(a-23), so that neither leaves its binade. The second rounding is the one error: 2^-40.5 of the largest
- * term, which is at least 0.7 2^a, for each term. (A running float sum of the r would save two operations, but its ties would depend on the order.)
+ * |r| <= 1.5 2^(a-23), so that neither leaves its binade, nor does a run of SUM_RUN_F32 r that begins with `middle` (21 would not). The second
+ * rounding is the one error: 2^-40.5 of the largest term, which is at least 0.7 2^a, for each term.
  * Integers know no NaN: `poison` does. */
-enum { SUM_GROUP_F32 = 512 };
+enum { SUM_GROUP_F32 = 512, SUM_RUN_F32 = 16 };
 
-/* `count` terms will be added in each lane; the exponents of the constants, as often, are taken off beforehand, modulo
+/* `count` terms will be added in each lane, in runs or without; the bits of the constants, as often, are taken off beforehand, modulo
  * 2^32. */
-SG_INLINE sum_f32 sum_begin_f32(vf32 a, int count) {
+SG_INLINE sum_f32 sum_begin_f32(int runs, vf32 a, int count) {
     const vf32 magic = vf32_set1(0x1.8p23F), n = vf32_set1((float)count);
     const vf32 big = vf32_add(a, vf32_set1(127 + 1)), middle = vf32_add(a, vf32_set1(127 - 17));
+    const uint32_t halves = (uint32_t)count << 22; /* of the 1.5 in `middle` */
+    float bits;
+    memcpy(&bits, &halves, sizeof bits);
     sum_f32 s;
     s.big = vf32_shift(vf32_add(magic, big));
-    s.middle = vf32_mul(vf32_shift(vf32_add(magic, middle)), vf32_set1(1 + 0x1p-5F));
+    s.middle = vf32_mul(vf32_shift(vf32_add(magic, middle)), vf32_set1(1.5F));
     s.ints = vf32_shift(vf32_fnma(big, n, magic));
-    s.rests = vf32_shift(vf32_fnma(middle, n, magic));
-    s.poison = vf32_set1(0);
+    s.rests = s.poison = vf32_set1(0);
+    if (!runs) s.rests = vf32_subbits(vf32_shift(vf32_fnma(middle, n, magic)), vf32_set1(bits));
+    s.run = s.middle;
     return s;
 }
 /* `ints` is not negative, and below 2^32: converted as a number with a sign, 2^31 less. */
-SG_BODY wide_f32 sum_total_f32(const sum_f32 *s, int count) {
+SG_BODY wide_f32 sum_total_f32(const sum_f32 *s) {
     const vf32 ints = vf32_addbits(s->ints, vf32_set1(-0.0F));
     const vf32 unit = vf32_mul(s->big, vf32_set1(0x1p-23F)), nan = vf32_sub(s->poison, s->poison);
-    const vf64 small = vf64_set1(0x1p-18), start = vf64_set1(0x1p49 - 0x1p18 * count);
+    const vf64 small = vf64_set1(0x1p-18), start = vf64_set1(0x1p49);
     const vf64 low = vf64_fma(vf64_add(vf32_int_low(s->rests), start), small, vf32_int_low(ints));
     const vf64 high = vf64_fma(vf64_add(vf32_int_high(s->rests), start), small, vf32_int_high(ints));
     return (wide_f32){vf64_fma(low, vf32_low(unit), vf32_low(nan)),

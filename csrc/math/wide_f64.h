@@ -122,13 +122,13 @@ SG_BODY wide_f64 wide_select_f64(mf64 m, wide_f64 x, wide_f64 y) {
  * in two parts, as in wide_f32.h. `big` = 2^(a+11) cuts: e is rounded to a multiple of 2^(a-41). What is left, at most
  * 2^(a-42) (and half an ulp of e), is rounded to a multiple of 2^(a-83) with the help of `middle` = 1.5 2^(a-31). That is
  * the one error: 2^-83.5 of the largest term, as there, for each term. The bits of both are added as integers, those of `big` and
- * `middle` taken off beforehand; the sums, added to those again, stay inside their binades.
- * (Tried: sum + e in the place of big + e, which saves the integer. Which way a tie goes then depends on the terms
- * before it, and with it, for crafted terms, how what is left of it is rounded.) */
-enum { SUM_GROUP_F64 = 512 };
+ * `middle` taken off beforehand; the sums, added to those again, stay inside their binades, and so do runs of what is left.
+ * (Tried: a run of the upper part too. Which way a tie goes then depends on the terms before it, and with it, for crafted terms, how what is
+ * left of it is rounded; without ties it is a product more, of which float64 has too many.) */
+enum { SUM_GROUP_F64 = 512, SUM_RUN_F64 = 512 };
 
-/* `count` terms will be added in each lane; as many `big`s and `middle`s are taken off beforehand, modulo 2^64. */
-SG_INLINE sum_f64 sum_begin_f64(vf64 a, int count) {
+/* `count` terms will be added in each lane, in runs or without; as many `big`s and `middle`s are taken off beforehand, modulo 2^64. */
+SG_INLINE sum_f64 sum_begin_f64(int runs, vf64 a, int count) {
     const vf64 magic = vf64_set1(0x1.8p52), n = vf64_set1(count);
     const vf64 big = vf64_add(a, vf64_set1(1023 + 11)), middle = vf64_add(a, vf64_set1(1023 - 31));
     const uint64_t halves = (uint64_t)count << 51; /* of the 1.5 in `middle` */
@@ -138,12 +138,12 @@ SG_INLINE sum_f64 sum_begin_f64(vf64 a, int count) {
     s.big = vf64_shift(vf64_add(magic, big));
     s.middle = vf64_mul(vf64_shift(vf64_add(magic, middle)), vf64_set1(1.5));
     s.ints = vf64_shift(vf64_fnma(big, n, magic));
-    s.rests = vf64_subbits(vf64_shift(vf64_fnma(middle, n, magic)), vf64_set1(bits));
-    s.poison = vf64_set1(0);
+    s.rests = s.poison = vf64_set1(0);
+    if (!runs) s.rests = vf64_subbits(vf64_shift(vf64_fnma(middle, n, magic)), vf64_set1(bits));
+    s.run = s.middle;
     return s;
 }
-SG_BODY wide_f64 sum_total_f64(const sum_f64 *s, int count) {
-    (void)count;
+SG_BODY wide_f64 sum_total_f64(const sum_f64 *s) {
     const vf64 rests = vf64_sub(vf64_addbits(s->rests, s->middle), s->middle),
                nan = vf64_sub(s->poison, s->poison);
     return (wide_f64){vf64_sub(vf64_addbits(s->ints, s->big), s->big), vf64_add(rests, nan)};

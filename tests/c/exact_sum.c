@@ -81,11 +81,12 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define FN(name) name##_f32
 #define N 16
 #define GROUP SUM_GROUP_F32
+#define RUN SUM_RUN_F32
 #define BLOCK 4096
 #define EPSILON FLT_EPSILON
 #define UPPER 22
 #define LOWER 40
-#define EXTRA 6
+#define EXTRA 4 /* 6 but for runs */
 #define HIGHEST_ANCHOR 65
 #define LOWEST_ANCHOR (-80)
 #define LOWEST_SCALE (-126)
@@ -100,11 +101,12 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define FN(name) name##_f64
 #define N 8
 #define GROUP SUM_GROUP_F64
+#define RUN SUM_RUN_F64
 #define BLOCK 2048
 #define EPSILON DBL_EPSILON
 #define UPPER 41
 #define LOWER 83
-#define EXTRA 11
+#define EXTRA 9
 #define HIGHEST_ANCHOR 513
 #define LOWEST_ANCHOR (-900)
 #define LOWEST_SCALE (-1022)
@@ -124,10 +126,11 @@ int main(void) {
 #else /* the tests of one type */
 
 /* Term i is scale[i] (1 + frac[i]); taken[i] tells whether it counts. Term `top`, if it is not negative, is added and taken off
- * again. */
+ * again. In `runs` what is left of a term is rounded with no tie. */
 typedef struct {
     REAL scale[BLOCK], frac[BLOCK], taken[BLOCK];
     int n, anchor, top;
+    bool runs;
 } FN(terms);
 
 static REAL FN(power_of_two)(int k) { return (REAL)ldexp(1, k); }
@@ -189,7 +192,7 @@ static quad FN(rounded_sum)(const FN(terms) *t, const int *order, int n, bool so
         const quad upper = nearest_multiple((quad)(REAL)term, upper_unit);
         const REAL difference = (REAL)((quad)t->scale[k] - upper);
         const REAL rest = (REAL)((quad)difference + (quad)t->scale[k] * (quad)t->frac[k]);
-        sum += upper + nearest_multiple((quad)rest, lower_unit);
+        sum += upper + nearest_multiple((quad)rest * (1 + (t->runs ? (quad)EPSILON : 0)), lower_unit);
         *exact += term;
     }
     return sum;
@@ -202,7 +205,7 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
     for (int v = 0; v < vectors;) {
         const int left = vectors - v, most = left < GROUP ? left : GROUP,
                   terms = below(4) ? 1 + below(most) : most;
-        FN(sum) s = FN(sum_begin)(V(set1)((REAL)t->anchor), terms);
+        FN(sum) s = FN(sum_begin)(t->runs, V(set1)((REAL)t->anchor), terms);
         REAL has_top[N] = {0};
         for (int k = 0; k < terms; k++, v++) {
             REAL scale[N], frac[N], taken[N];
@@ -214,7 +217,9 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
             }
             const VEC a = V(load)(scale), b = V(load)(frac), e = V(fma)(a, b, a);
             if (some) FN(sum_add_if)(&s, V(eq)(V(load)(taken), V(set1)(1)), a, b, e);
+            else if (t->runs) FN(sum_add_to_run)(&s, a, b, e);
             else FN(sum_add)(&s, a, b, e);
+            if (t->runs && (k % RUN == RUN - 1 || k == terms - 1 || below(20) == 0)) FN(sum_end_run)(&s);
         }
         if (t->top >= 0) { /* in some lanes, either by one argument or by the other */
             const VEC a = V(set1)(t->scale[t->top]), b = V(set1)(t->frac[t->top]), one = V(set1)(1);
@@ -224,7 +229,7 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
             FN(sum_take_off)(&s, first ? top : all,
                              FN(sum_less_of)(&s, first ? none : not_top, a, b, V(fma)(a, b, a)));
         }
-        total = FN(sum_join)(total, FN(sum_total)(&s, terms));
+        total = FN(sum_join)(total, FN(sum_total)(&s));
     }
     FN(wide_store)(FN(sum_close)(across, total), hi, lo);
 }
@@ -315,9 +320,10 @@ static bool FN(test_nan)(FN(terms) *t) {
     }
     const int at = below(t->n);
     t->frac[at] = (REAL)NAN;
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 6; k++) {
         double hi[N], lo[N];
-        FN(sum_of)(t, order, vectors, k & 1, k >> 1, hi, lo);
+        t->runs = k >> 1 == 2;
+        FN(sum_of)(t, order, vectors, k & 1, k >> 1 == 1, hi, lo);
         for (int l = 0; l < N; l++)
             if (!isnan(hi[l]) == ((k & 1) || l == at % N)) return false;
     }
@@ -332,8 +338,9 @@ static void FN(test_type)(void) {
     (void)V(load_n), (void)V(store_n), (void)V(load_tile), (void)V(store_tile), (void)V(load_packed),
         (void)V(store_packed), (void)V(xor);
     for (int kind = 0; kind < KINDS; kind++)
-        for (int k = 0; k < 6; k++) {
+        for (int k = 0; k < 8; k++) {
             const bool some = k / 2 == 1, top = k / 2 == 2;
+            t.runs = k / 2 == 3;
             ok = true;
             for (int repeat = 0; repeat < 3 && ok; repeat++) {
                 t.anchor = LOWEST_ANCHOR + below(HIGHEST_ANCHOR - LOWEST_ANCHOR + 1);
@@ -343,9 +350,10 @@ static void FN(test_type)(void) {
                 ok = k & 1 ? FN(test_across)(&t, kind, some, top) : FN(test_lanes)(&t, kind, some, top);
             }
             snprintf(name, sizeof name, "%s, %s%s", kind_names[kind], k & 1 ? "across" : "lanes",
-                     some  ? ", if"
-                     : top ? ", one taken off"
-                           : "");
+                     some     ? ", if"
+                     : top    ? ", one taken off"
+                     : t.runs ? ", runs"
+                              : "");
             count(TYPE, name, ok);
         }
     ok = true;
@@ -361,6 +369,7 @@ static void FN(test_type)(void) {
 #undef FN
 #undef N
 #undef GROUP
+#undef RUN
 #undef BLOCK
 #undef EPSILON
 #undef UPPER
