@@ -56,6 +56,13 @@ static ptrdiff_t copies_size(const sg_call *c, chunk k) {
            copy_size(c, &c->hess, k);
 }
 
+static sg_array as_it_stands(const sg_call *c, const sg_array *a, chunk k, ptrdiff_t o, ptrdiff_t i) {
+    const ptrdiff_t size = a->half ? (ptrdiff_t)sizeof(uint16_t) : (ptrdiff_t)sizeof(float);
+    char *start = (char *)a->data + (o * a->outer + i * a->inner) * size;
+    const ptrdiff_t step = row_step(c, a);
+    return k.by_class ? (sg_array){start, 0, a->axis, step, a->half}
+                      : (sg_array){start, step, a->axis, 0, a->half};
+}
 /* `a` from row (o, i) on as the float kernel sees it: as it stands, or its copy, `at` floats from `copies`. */
 static sg_array seen(const sg_call *c, const sg_array *a, chunk k, ptrdiff_t o, ptrdiff_t i, float *copies,
                      ptrdiff_t at) {
@@ -64,11 +71,7 @@ static sg_array seen(const sg_call *c, const sg_array *a, chunk k, ptrdiff_t o, 
         void *p = copies ? (void *)(copies + at) : a->data;
         return k.by_class ? (sg_array){p, 0, k.pitch, 1, NULL} : (sg_array){p, k.pitch, 1, 0, NULL};
     }
-    const ptrdiff_t size = a->half ? (ptrdiff_t)sizeof(uint16_t) : (ptrdiff_t)sizeof(float);
-    char *start = (char *)a->data + (o * a->outer + i * a->inner) * size;
-    const ptrdiff_t step = row_step(c, a);
-    return k.by_class ? (sg_array){start, 0, a->axis, step, a->half}
-                      : (sg_array){start, step, a->axis, 0, a->half};
+    return as_it_stands(c, a, k, o, i);
 }
 
 /* The rows [row, row + rows), in one (n, inner) matrix of `c`, as a call of the float kernel; without `copies` its shape. */
@@ -146,6 +149,12 @@ static void copy_rows(const sg_call *c, const sg_array *a, bool back, chunk k, p
 static bool takes_halves(sg_kernel *kernel, const sg_call *c) {
     return c->n > SG_LANES_N && sg_has_rows_of_halves(c) && kernel == c->x.half->f32->softmax_vjp;
 }
+/* Whether it writes them: rows that go across. */
+static bool gives_halves(sg_kernel *kernel, const sg_call *c, chunk k) {
+    const sg_kernels *f32 = c->x.half ? c->x.half->f32 : NULL;
+    return f32 && (kernel == f32->softmax || kernel == f32->log_softmax) && c->n > SG_LANES_N &&
+           c->out.half && c->out.axis == 1 && c->temperature == 1 && !k.by_class;
+}
 
 void sg_run_halves(sg_kernel *kernel, const sg_call *c, ptrdiff_t begin, ptrdiff_t end, char *scratch) {
     const chunk k = chunk_of(c);
@@ -153,17 +162,19 @@ void sg_run_halves(sg_kernel *kernel, const sg_call *c, ptrdiff_t begin, ptrdiff
         kernel(c, begin, end, scratch);
         return;
     }
+    const bool given = gives_halves(kernel, c, k);
     float *copies = (float *)(void *)scratch;
     char *rest = scratch + ((size_t)copies_size(c, k) * sizeof(float) + 63) / 64 * 64;
     for (ptrdiff_t row = begin, rows; row < end; row += rows) {
         const ptrdiff_t left = end - row, matrix = c->inner == 1 ? left : c->inner - row % c->inner;
         rows = matrix < left ? matrix : left;
         if (rows > k.rows) rows = k.rows;
-        const sg_call s = seen_call(c, k, row, rows, copies);
+        sg_call s = seen_call(c, k, row, rows, copies);
+        if (given) s.out = as_it_stands(c, &c->out, k, row / c->inner, row % c->inner);
         copy_rows(c, &c->x, false, k, row, rows, &s.x);
         copy_rows(c, &c->g, false, k, row, rows, &s.g);
         kernel(&s, 0, rows, rest);
-        copy_rows(c, &c->out, true, k, row, rows, &s.out);
+        if (!given) copy_rows(c, &c->out, true, k, row, rows, &s.out);
         copy_rows(c, &c->hess, true, k, row, rows, &s.hess);
     }
 }

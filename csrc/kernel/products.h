@@ -157,24 +157,6 @@ SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_bu
 #if REAL_IS_FLOAT
 /* Contiguous rows of 16-bit numbers, from memory to the vectors and back: no floats in between that are stored and loaded twice.
  * Zen 4, us, by a float copy of a block and so: softmax_vjp of bfloat16 (300, 1000) 99 and 89, (100, 32000) 2100 and 840; float16 89, 74; 2160, 660. */
-SG_INLINE vreal FN(read_half)(int bfloat, int full, const uint16_t *p, ptrdiff_t v, ptrdiff_t n) {
-    uint16_t rest[VL] = {0};
-    const int left = full ? VL : FN(lanes_left)(v, n);
-    p += v * VL;
-    if (left < VL) p = memcpy(rest, p, (size_t)left * sizeof *rest);
-    return bfloat ? vf32_load_bf16(p) : vf32_load_f16(p);
-}
-SG_INLINE void FN(write_half)(int bfloat, int full, uint16_t *p, ptrdiff_t v, ptrdiff_t n, vreal a) {
-    uint16_t rest[VL];
-    const int left = full ? VL : FN(lanes_left)(v, n);
-    uint16_t *to = left < VL ? rest : p + v * VL;
-    if (bfloat) vf32_store_bf16(to, a);
-    else vf32_store_f16(to, a);
-    if (left < VL) memcpy(p + v * VL, rest, (size_t)left * sizeof *rest);
-}
-SG_INLINE const uint16_t *FN(half_row)(const FN(tile) *t, const sg_array *a, int r) {
-    return (const uint16_t *)a->data + FN(row_offset)(t, a, r);
-}
 SG_INLINE wide FN(dots_of_halves)(int bfloat, int how, const FN(tile) *t) {
     wide sums[VL];
     int r = 0;

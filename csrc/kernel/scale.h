@@ -100,6 +100,24 @@ SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view
         }
 }
 
+/* The same of classes [begin, begin + n), rounded to the 16-bit results of the call. */
+SG_INLINE void FN(scale_half)(int bfloat, FN(view) e, uint16_t *to, ptrdiff_t n, FN(factor) f) {
+    SG_EACH(LAYOUT_ACROSS, n, 4, {
+        const vreal a = FN(read)(LAYOUT_ACROSS, full, e, v, n, 0);
+        FN(write_half)(bfloat, full, to, v, n, FN(times)(SG_UNLIKELY(!f.plain) ? vmul(a, f.pre) : a, f));
+    });
+}
+SG_NOINLINE void FN(scale_halves)(const FN(tile) *t, FN(view) e, ptrdiff_t begin, ptrdiff_t n, FN(factor) f) {
+    const sg_array *out = &t->call->out;
+    const FN(factors) rows = FN(factors_of)(f);
+    for (int r = 0; r < t->rows; r++) {
+        const FN(factor) one = FN(spread_factor)(LAYOUT_ACROSS, &rows, r);
+        uint16_t *to = (uint16_t *)out->data + FN(row_offset)(t, out, r) + begin;
+        if (out->half->is_bfloat16) FN(scale_half)(1, FN(row_of)(e, r), to, n, one);
+        else FN(scale_half)(0, FN(row_of)(e, r), to, n, one);
+    }
+}
+
 /* out = e g 2^-HEADROOM over blocks [begin, end) of rows: e is relative to the M of its block in Ms, g to row_M. With `to`
  * each block of out is brought there, if it does not stand there. */
 SG_INLINE void FN(scale_some)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const sg_array *to,
@@ -108,7 +126,12 @@ SG_INLINE void FN(scale_some)(int layout, const FN(tile) *t, FN(view) e, FN(view
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b * BLOCK_N / VL : b * BLOCK_N;
         const FN(view) eb = {e.p + v * e.step, e.step, e.row}, ob = {out.p + v * out.step, out.step, out.row};
         const ptrdiff_t n = FN(block_size)(t->n, b * BLOCK_N);
-        FN(scale_tile)(layout, t, eb, ob, n, FN(factor_of)(g, vsub(vsub(Ms[b], row_M), vset1(HEADROOM))));
+        const FN(factor) f = FN(factor_of)(g, vsub(vsub(Ms[b], row_M), vset1(HEADROOM)));
+        if (to && FN(rounds)(layout, to)) {
+            FN(scale_halves)(t, eb, b * BLOCK_N, n, f);
+            continue;
+        }
+        FN(scale_tile)(layout, t, eb, ob, n, f);
         if (layout == LAYOUT_ACROSS && to) FN(close_block)(t, to, b * BLOCK_N, n, ob);
     }
 }

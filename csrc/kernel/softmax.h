@@ -11,7 +11,8 @@ typedef struct {
 SG_INLINE int FN(softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                FN(softmax_parts) *p) {
     FN(look) *look = &p->look;
-    p->out = FN(open_out)(layout, t, &t->call->out, buffer);
+    p->out = FN(has_copy)(layout, t) ? FN(stand)(layout, t, &t->call->x)
+                                     : FN(open_out)(layout, t, &t->call->out, buffer);
     look->e = FN(open_terms)(layout, p->out, buffer);
     look->Ms = FN(block_M)(t);
     look->x = FN(open_logits_in_blocks)(layout, t, buffer, look->e);
@@ -26,6 +27,10 @@ SG_INLINE void FN(softmax_rows)(int layout, const FN(tile) *t, FN(softmax_parts)
 SG_INLINE void FN(softmax_results)(int layout, const FN(tile) *t, const FN(softmax_parts) *p) {
     if (t->n > BLOCK_N) {
         FN(scale_blocks)(layout, t, p->look.e, p->out, &t->call->out, p->look.Ms, p->look.row.M, p->inverse);
+        return;
+    }
+    if (FN(rounds)(layout, &t->call->out)) {
+        FN(scale_halves)(t, p->look.e, 0, t->n, p->factor);
         return;
     }
     FN(scale_tile)(layout, t, p->look.e, p->out, t->n, p->factor);
@@ -44,7 +49,8 @@ typedef struct {
 SG_INLINE int FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                    FN(log_softmax_parts) *p) {
     FN(look) *look = &p->look;
-    p->out = FN(open_out)(layout, t, &t->call->out, buffer);
+    p->out = FN(has_copy)(layout, t) ? FN(stand)(layout, t, &t->call->x)
+                                     : FN(open_out)(layout, t, &t->call->out, buffer);
     const FN(view) spare = FN(open_terms)(layout, p->out, buffer);
     look->e = FN(is_direct)(layout, t, &t->call->out) ? p->out : FN(nowhere)();
     look->x = FN(open_logits_in_blocks)(layout, t, buffer, spare);
@@ -64,26 +70,49 @@ SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softma
 /* Of n classes of logits x; of row r. */
 typedef struct { FN(lanes) max, high, low, top; } FN(of_log_softmax);
 
+SG_INLINE vreal FN(log_softmax_of)(vreal a, vreal max, vreal top, vreal high, vreal low) {
+    return vselect(veq(a, max), top, vsub(vsub(a, high), low));
+}
 SG_INLINE void FN(log_softmax_row)(int layout, const FN(of_log_softmax) *of, int r, FN(view) x, FN(view) to,
                                    ptrdiff_t n) {
     const vreal max = FN(spread)(layout, &of->max, r), top = FN(spread)(layout, &of->top, r),
                 high = FN(spread)(layout, &of->high, r), low = FN(spread)(layout, &of->low, r);
     x = FN(opened)(layout, x);
     SG_EACH(layout, n, 4, {
-        vreal a = FN(read)(layout, full, x, v, n, 0);
-        FN(write)(layout, full, to, v, n, vselect(veq(a, max), top, vsub(vsub(a, high), low)));
+        const vreal a = FN(read)(layout, full, x, v, n, 0);
+        FN(write)(layout, full, to, v, n, FN(log_softmax_of)(a, max, top, high, low));
     });
 }
+/* The same of classes [begin, begin + n), rounded to the 16-bit results of the call. */
+SG_INLINE void FN(log_softmax_half)(int bfloat, const FN(of_log_softmax) *of, int r, FN(view) x, uint16_t *to,
+                                    ptrdiff_t n) {
+    const vreal max = vset1(of->max.lane[r]), top = vset1(of->top.lane[r]), high = vset1(of->high.lane[r]),
+                low = vset1(of->low.lane[r]);
+    SG_EACH(LAYOUT_ACROSS, n, 4, {
+        const vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
+        FN(write_half)(bfloat, full, to, v, n, FN(log_softmax_of)(a, max, top, high, low));
+    });
+}
+SG_NOINLINE void FN(log_softmax_halves)(const FN(tile) *t, const FN(of_log_softmax) *of, FN(view) x,
+                                        ptrdiff_t begin, ptrdiff_t n) {
+    const sg_array *out = &t->call->out;
+    for (int r = 0; r < t->rows; r++) {
+        uint16_t *to = (uint16_t *)out->data + FN(row_offset)(t, out, r) + begin;
+        if (out->half->is_bfloat16) FN(log_softmax_half)(1, of, r, FN(row_of)(x, r), to, n);
+        else FN(log_softmax_half)(0, of, r, FN(row_of)(x, r), to, n);
+    }
+}
 SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p, FN(view) x,
-                                    FN(view) out, ptrdiff_t n) {
+                                    FN(view) out, ptrdiff_t begin, ptrdiff_t n) {
     const FN(of_log_softmax) of = {FN(lanes_of)(p->look.row.max), FN(lanes_of)(p->high), FN(lanes_of)(p->low),
                                    FN(lanes_of)(p->top)};
-    if (layout == LAYOUT_ACROSS && n >= SG_ALIGNED_N)
+    if (FN(rounds)(layout, &t->call->out)) FN(log_softmax_halves)(t, &of, x, begin, n);
+    else if (layout == LAYOUT_ACROSS && n >= SG_ALIGNED_N)
         for (int r = 0; r < t->rows; r++) {
             const FN(view) xr = FN(row_of)(x, r), to = FN(row_of)(out, r);
-            EACH_PART(to.p, n, begin, end)
-            FN(log_softmax_row)(layout, &of, r, FN(from_class)(xr, begin), FN(from_class)(to, begin),
-                                end - begin);
+            EACH_PART(to.p, n, from, end)
+            FN(log_softmax_row)(layout, &of, r, FN(from_class)(xr, from), FN(from_class)(to, from),
+                                end - from);
         }
     else
         for (int r = 0; r < FN(passes)(layout, t); r++)
@@ -109,8 +138,8 @@ static void FN(log_softmax_task)(void *context, int i) {
         const FN(view) x = look->x.p ? FN(from_block)(look->x, b / BLOCK_N)
                                      : FN(logits_block)(t, block, b, n, look->row.offset);
         const FN(view) to = FN(open_out_block)(t, out, b, buffer);
-        FN(log_softmax_some)(LAYOUT_ACROSS, t, a->p, x, to, n);
-        FN(close_block)(t, out, b, n, to);
+        FN(log_softmax_some)(LAYOUT_ACROSS, t, a->p, x, to, b, n);
+        if (!FN(rounds)(LAYOUT_ACROSS, out)) FN(close_block)(t, out, b, n, to);
     }
 }
 SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
@@ -122,8 +151,8 @@ SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(l
         else FN(log_softmax_task)(&a, 0);
         return;
     }
-    FN(log_softmax_some)(layout, t, p, p->look.x, p->out, t->n);
-    FN(close_out)(layout, t, &t->call->out, p->out);
+    FN(log_softmax_some)(layout, t, p, p->look.x, p->out, 0, t->n);
+    if (!FN(rounds)(layout, &t->call->out)) FN(close_out)(layout, t, &t->call->out, p->out);
 }
 IN_PARTS(log_softmax, log_stats, SG_ANY_ORDER)
 

@@ -325,6 +325,13 @@ SG_INLINE FN(view) FN(open)(int layout, const FN(tile) *t, const sg_array *a, re
     }
     return (FN(view)){buffer, VL, 0};
 }
+/* Whether a kernel of rows across rounds results of `a` to 16 bits itself, vector by vector; and whether x is a float copy, in whose place the terms may be. */
+SG_INLINE int FN(rounds)(int layout, const sg_array *a) {
+    return REAL_IS_FLOAT && layout == LAYOUT_ACROSS && a->half && a->axis == 1;
+}
+SG_INLINE int FN(has_copy)(int layout, const FN(tile) *t) {
+    return FN(rounds)(layout, &t->call->out) && !t->call->x.half;
+}
 /* Where to write the vectors of `a` at last: there, or in `buffer` until it is closed. */
 SG_INLINE FN(view) FN(open_out)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
     if (FN(is_direct)(layout, t, a)) return FN(stand)(layout, t, a);
@@ -485,6 +492,33 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         FN(go_on)(&t);
     }
 }
+
+#if REAL_IS_FLOAT
+/* Vectors of contiguous rows of 16-bit numbers, without floats in between that are stored and loaded once more. */
+SG_INLINE vreal FN(read_half)(int bfloat, int full, const uint16_t *p, ptrdiff_t v, ptrdiff_t n) {
+    uint16_t rest[VL] = {0};
+    const int left = full ? VL : FN(lanes_left)(v, n);
+    p += v * VL;
+    if (left < VL) p = memcpy(rest, p, (size_t)left * sizeof *rest);
+    return bfloat ? vf32_load_bf16(p) : vf32_load_f16(p);
+}
+SG_INLINE void FN(write_half)(int bfloat, int full, uint16_t *p, ptrdiff_t v, ptrdiff_t n, vreal a) {
+    uint16_t rest[VL];
+    const int left = full ? VL : FN(lanes_left)(v, n);
+    uint16_t *to = left < VL ? rest : p + v * VL;
+    if (bfloat) vf32_store_bf16(to, a);
+    else vf32_store_f16(to, a);
+    if (left < VL) memcpy(p + v * VL, rest, (size_t)left * sizeof *rest);
+}
+SG_INLINE const uint16_t *FN(half_row)(const FN(tile) *t, const sg_array *a, int r) {
+    return (const uint16_t *)a->data + FN(row_offset)(t, a, r);
+}
+#else
+/* not called: see rounds() */
+SG_INLINE void FN(write_half)(int bfloat, int full, uint16_t *p, ptrdiff_t v, ptrdiff_t n, vreal a) {
+    (void)bfloat, (void)full, (void)p, (void)v, (void)n, (void)a;
+}
+#endif
 
 /* The buffer for staged vectors: on the stack for short rows, a row of the scratch for others. */
 #define TILE_BUFFER(name, which)                \
