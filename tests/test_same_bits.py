@@ -108,6 +108,20 @@ def test_batches(isa, dtype, n, case):
         )
 
 
+@by_case
+@pytest.mark.parametrize("n", [57, 64, 200, 256, 257, 1000], ids=ids("n"))
+def test_one_far_row_among_many(isa, dtype, n, case):
+    """Rows that go together go one by one where one is far; what was found of the next ones before is of no use then."""
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(0, 3, (50, n)).astype(dtype), rng.random((50, n)).astype(dtype)
+    t = rng.integers(0, n, 50)
+    x[20] += dtype.type(2**13 if dtype.itemsize == 2 else 2**41)
+    whole = CASES[case](x, y, t, -1)
+    for r in range(50):
+        one = slice(r, r + 1)
+        assert_same_bits(CASES[case](x[one], y[one], t[one], -1), part(whole, one), f"row {r}")
+
+
 @by_size
 def test_axis_position(isa, dtype, n):
     x, y, t = data(n, dtype)
