@@ -321,7 +321,10 @@ SG_INLINE vf32 vf32_load_bf16(const uint16_t *p) {
     const __m512i b = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p));
     return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, twice, b));
 }
-/* Half an ulp is added, or just less where the last bit that stays is 0. NaN, which that may have made an infinity or a zero, is put back, quiet. */
+/* Half an ulp is added, or just less where the last bit that stays is 0. NaN, which that may have made an infinity or a zero, is put back,
+ * quiet. (At -O0 _mm512_fixupimm_ps is a macro, in which GCC 12 converts its own mask of ones, with a warning.) */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
     const __m512i high_halves = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 31, 29, 27,
                                                  25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
@@ -333,5 +336,6 @@ SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
     sum = _mm512_permutexvar_epi16(high_halves, sum);
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(sum));
 }
+#pragma GCC diagnostic pop
 
 #endif
