@@ -184,7 +184,7 @@ SG_INLINE void FN(softmax_vjp_halves)(int bfloat, const FN(tile) *t) {
     const FN(lanes) high_of = FN(lanes_of)(d.high), low_of = FN(lanes_of)(d.minus_low);
     for (int r = 0; r < t->rows; r++) {
         const uint16_t *y = FN(half_row)(t, &t->call->x, r), *g = FN(half_row)(t, &t->call->g, r);
-        uint16_t *out = (uint16_t *)t->call->out.data + FN(row_offset)(t, &t->call->out, r);
+        uint16_t *out = FN(half_row)(t, &t->call->out, r);
         const vreal high = FN(spread)(LAYOUT_ACROSS, &high_of, r),
                     low = FN(spread)(LAYOUT_ACROSS, &low_of, r);
         SG_EACH(LAYOUT_ACROSS, t->n, 4, {

@@ -112,7 +112,7 @@ SG_NOINLINE void FN(scale_halves)(const FN(tile) *t, FN(view) e, ptrdiff_t begin
     const FN(factors) rows = FN(factors_of)(f);
     for (int r = 0; r < t->rows; r++) {
         const FN(factor) one = FN(spread_factor)(LAYOUT_ACROSS, &rows, r);
-        uint16_t *to = (uint16_t *)out->data + FN(row_offset)(t, out, r) + begin;
+        uint16_t *to = FN(half_row)(t, out, r) + begin;
         if (out->half->is_bfloat16) FN(scale_half)(1, FN(row_of)(e, r), to, n, one);
         else FN(scale_half)(0, FN(row_of)(e, r), to, n, one);
     }

@@ -11,8 +11,7 @@ typedef struct {
 SG_INLINE int FN(softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                FN(softmax_parts) *p) {
     FN(look) *look = &p->look;
-    p->out = FN(has_copy)(layout, t) ? FN(stand)(layout, t, &t->call->x)
-                                     : FN(open_out)(layout, t, &t->call->out, buffer);
+    p->out = FN(open_result)(layout, t, buffer);
     look->e = FN(open_terms)(layout, p->out, buffer);
     look->Ms = FN(block_M)(t);
     look->x = FN(open_logits_in_blocks)(layout, t, buffer, look->e);
@@ -49,8 +48,7 @@ typedef struct {
 SG_INLINE int FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                    FN(log_softmax_parts) *p) {
     FN(look) *look = &p->look;
-    p->out = FN(has_copy)(layout, t) ? FN(stand)(layout, t, &t->call->x)
-                                     : FN(open_out)(layout, t, &t->call->out, buffer);
+    p->out = FN(open_result)(layout, t, buffer);
     const FN(view) spare = FN(open_terms)(layout, p->out, buffer);
     look->e = FN(is_direct)(layout, t, &t->call->out) ? p->out : FN(nowhere)();
     look->x = FN(open_logits_in_blocks)(layout, t, buffer, spare);
@@ -97,7 +95,7 @@ SG_NOINLINE void FN(log_softmax_halves)(const FN(tile) *t, const FN(of_log_softm
                                         ptrdiff_t begin, ptrdiff_t n) {
     const sg_array *out = &t->call->out;
     for (int r = 0; r < t->rows; r++) {
-        uint16_t *to = (uint16_t *)out->data + FN(row_offset)(t, out, r) + begin;
+        uint16_t *to = FN(half_row)(t, out, r) + begin;
         if (out->half->is_bfloat16) FN(log_softmax_half)(1, of, r, FN(row_of)(x, r), to, n);
         else FN(log_softmax_half)(0, of, r, FN(row_of)(x, r), to, n);
     }

@@ -69,6 +69,9 @@ SG_INLINE ptrdiff_t FN(row_offset)(const FN(tile) *t, const sg_array *a, int r) 
 SG_INLINE real *FN(row_start)(const FN(tile) *t, const sg_array *a, int r) {
     return (real *)a->data + FN(row_offset)(t, a, r);
 }
+SG_INLINE uint16_t *FN(half_row)(const FN(tile) *t, const sg_array *a, int r) {
+    return (uint16_t *)a->data + FN(row_offset)(t, a, r);
+}
 
 /* In every layout lane l of a vector of one value a row belongs to row l. Across, with one row, every lane holds its
  * value; otherwise lanes beyond the rows hold that of some row, or 0. */
@@ -325,17 +328,20 @@ SG_INLINE FN(view) FN(open)(int layout, const FN(tile) *t, const sg_array *a, re
     }
     return (FN(view)){buffer, VL, 0};
 }
-/* Whether a kernel of rows across rounds results of `a` to 16 bits itself, vector by vector; and whether x is a float copy, in whose place the terms may be. */
+/* Whether a kernel of rows across rounds results of `a` to 16 bits itself, vector by vector. */
 SG_INLINE int FN(rounds)(int layout, const sg_array *a) {
     return REAL_IS_FLOAT && layout == LAYOUT_ACROSS && a->half && a->axis == 1;
-}
-SG_INLINE int FN(has_copy)(int layout, const FN(tile) *t) {
-    return FN(rounds)(layout, &t->call->out) && !t->call->x.half;
 }
 /* Where to write the vectors of `a` at last: there, or in `buffer` until it is closed. */
 SG_INLINE FN(view) FN(open_out)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
     if (FN(is_direct)(layout, t, a)) return FN(stand)(layout, t, a);
     return (FN(view)){buffer, VL, t->n};
+}
+/* The same of the results of a kernel that rounds them: made, where x is a float copy, in its place. */
+SG_INLINE FN(view) FN(open_result)(int layout, const FN(tile) *t, real *buffer) {
+    const sg_call *c = t->call;
+    if (FN(rounds)(layout, &c->out) && !c->x.half) return FN(stand)(layout, t, &c->x);
+    return FN(open_out)(layout, t, &c->out, buffer);
 }
 /* Where to keep terms until then: rows in lanes stay in the buffer. */
 SG_INLINE FN(view) FN(open_terms)(int layout, FN(view) out, real *buffer) {
@@ -509,9 +515,6 @@ SG_INLINE void FN(write_half)(int bfloat, int full, uint16_t *p, ptrdiff_t v, pt
     if (bfloat) vf32_store_bf16(to, a);
     else vf32_store_f16(to, a);
     if (left < VL) memcpy(p + v * VL, rest, (size_t)left * sizeof *rest);
-}
-SG_INLINE const uint16_t *FN(half_row)(const FN(tile) *t, const sg_array *a, int r) {
-    return (const uint16_t *)a->data + FN(row_offset)(t, a, r);
 }
 #else
 /* not called: see rounds() */
