@@ -372,9 +372,9 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
                   m.second,
                   vset1(HEADROOM),
                   {zero, zero},
-                  layout != LAYOUT_ACROSS ? VL
-                  : t->n <= BLOCK_N       ? 2 * FN(to_next_tile)(t)
-                                          : (1 + SG_LOOKS_AHEAD) * BLOCK_N,
+                  layout != LAYOUT_ACROSS
+                      ? VL
+                      : (1 + SG_LOOKS_AHEAD) * (t->n <= BLOCK_N ? FN(to_next_tile)(t) : BLOCK_N),
                   next ? next : x.p};
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
         t->looked->p = next;

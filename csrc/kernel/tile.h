@@ -449,7 +449,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     const int any_long = FN(can_be_long)(c), any_many = kind != SG_FIXED_ORDER && FN(can_be_many)(c);
     const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
     const int any_staged = kind == SG_ANY_ORDER && sg_is_staged(c);
-    const ptrdiff_t tile_bytes = kind == SG_PRODUCTS ? SG_PRODUCT_BYTES : SG_TILE_BYTES;
+    const ptrdiff_t tile_bytes = kind == SG_PRODUCTS && !c->x.half ? SG_PRODUCT_BYTES : SG_TILE_BYTES;
     const ptrdiff_t most_across = any_many ? tile_bytes / (c->n * (ptrdiff_t)sizeof(real)) : 1;
     const int batch = FN(batch_of)(c->n);
     int begun = 0; /* tiles that hold what all have in common */
