@@ -6,6 +6,7 @@
 #include "kernel/tile.h"
 #include "kernel/sum.h"
 #include "kernel/fold.h"
+#include "kernel/results.h"
 #include "kernel/stats.h"
 #include "kernel/scale.h"
 

@@ -279,6 +279,7 @@ SG_INLINE int FN(label_open)(int layout, int grad, int hess, const FN(tile) *t, 
     FN(look) *look = &p->look;
     FN(targets_of)(layout, layout == LAYOUT_SHORT, t, &p->y);
     p->empty = layout == LAYOUT_ACROSS && !p->y.any;
+    if (grad && !hess) FN(catch_up)(1, layout, t, p->empty);
     p->to = (FN(view)){buffer, VL, 0};
     if (grad) p->to = FN(open_out)(layout, t, &c->out, buffer);
     if (hess) p->curvature = FN(open_out)(layout, t, &c->hess, hess_buffer);
@@ -349,6 +350,11 @@ SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) 
         real entry[VL];
         vstore(entry, p->entry);
         FN(write_row)(t, &c->out, p->y.at[0], 1, entry);
+        return;
+    }
+    if (!hess && !p->empty && p->y.all && t->n <= BLOCK_N && p->factor.plain &&
+        FN(postpone)(layout, t, &c->out, p->look.e, p->to, p->factor.hi, p->factor.lo)) {
+        FN(postpone_entries)(t, p->y.at, p->entry);
         return;
     }
     const int done = layout == LAYOUT_SHORT && !hess && p->factor.plain;

@@ -43,7 +43,7 @@ SG_BODY FN(factor) FN(factor_of)(wide g, vreal d) {
     return (FN(factor)){vset1(1), hi, FN(wide_rest)(h, hi), 1};
 }
 
-SG_INLINE vreal FN(times)(vreal e, FN(factor) f) { return vfma(e, f.hi, vmul(e, f.lo)); }
+SG_INLINE vreal FN(times)(vreal e, FN(factor) f) { return FN(result)(1, e, f.hi, f.lo); }
 SG_INLINE vreal FN(times_any)(vreal e, FN(factor) f) { return FN(times)(vmul(e, f.pre), f); }
 
 /* The factors of the rows of a tile, and that of row r. */
@@ -60,44 +60,20 @@ SG_INLINE FN(factor) FN(spread_factor)(int layout, const FN(factors) *f, int r) 
                         FN(spread)(layout, &f->lo, r), f->plain};
 }
 
-/* out = e f over one block of one row, or of the rows in lanes; out may be e. */
-SG_INLINE void FN(scale_block)(int layout, FN(view) e, FN(view) out, ptrdiff_t n, FN(factor) f) {
-    if (SG_UNLIKELY(!f.plain)) {
-        for (ptrdiff_t v = 0; v < FN(vectors)(layout, n); v++)
-            FN(put)(layout, out, v, n, FN(times_any)(FN(get)(layout, e, v, n, 0), f));
-        return;
-    }
-    e = FN(opened)(layout, e);
-    SG_EACH(layout, n, 4,
-            { FN(write)(layout, full, out, v, n, FN(times)(FN(read)(layout, full, e, v, n, 0), f)); });
-}
-
 /* out = e f of a tile; out may be e. */
 SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, ptrdiff_t n,
                               FN(factor) f) {
-    if (layout != LAYOUT_ACROSS) {
-        FN(scale_block)(layout, e, out, n, f);
-        return;
-    }
     const FN(factors) rows = FN(factors_of)(f);
-    if (n >= SG_ALIGNED_N) {
-        for (int r = 0; r < t->rows; r++) {
-            const FN(factor) one = FN(spread_factor)(layout, &rows, r);
-            const FN(view) er = FN(row_of)(e, r), to = FN(row_of)(out, r);
-            EACH_PART(to.p, n, begin, end)
-            FN(scale_block)(layout, FN(from_class)(er, begin), FN(from_class)(to, begin), end - begin, one);
-        }
+    if (!SG_UNLIKELY(!f.plain)) {
+        FN(make_rows)(1, layout, t->rows, e, out, n, &rows.hi, &rows.lo);
         return;
     }
-    /* The ends of rows that go together come last: a store of part of a vector keeps waiting the load of what lies behind it,
-     * the next row. Softmax of (1000, 100) took 74 us, 68 since. */
-    const ptrdiff_t whole = t->rows > 1 ? n / VL * VL : n;
-    for (ptrdiff_t begin = 0, end = whole; begin < n; begin = end, end = n)
-        for (int r = 0; r < t->rows; r++) {
-            const FN(factor) one = FN(spread_factor)(layout, &rows, r);
-            FN(scale_block)(layout, FN(from_class)(FN(row_of)(e, r), begin),
-                            FN(from_class)(FN(row_of)(out, r), begin), end - begin, one);
-        }
+    for (int r = 0; r < FN(passes)(layout, t); r++) {
+        const FN(factor) one = FN(spread_factor)(layout, &rows, r);
+        const FN(view) er = FN(row_of)(e, r), to = FN(row_of)(out, r);
+        for (ptrdiff_t v = 0; v < FN(vectors)(layout, n); v++)
+            FN(put)(layout, to, v, n, FN(times_any)(FN(get)(layout, er, v, n, 0), one));
+    }
 }
 
 /* The same of classes [begin, begin + n), rounded to the 16-bit results of the call. */

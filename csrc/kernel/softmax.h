@@ -11,6 +11,7 @@ typedef struct {
 SG_INLINE int FN(softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                FN(softmax_parts) *p) {
     FN(look) *look = &p->look;
+    FN(catch_up)(1, layout, t, 0);
     p->out = FN(open_result)(layout, t, buffer);
     look->e = FN(open_terms)(layout, p->out, buffer);
     look->Ms = FN(block_M)(t);
@@ -32,6 +33,9 @@ SG_INLINE void FN(softmax_results)(int layout, const FN(tile) *t, const FN(softm
         FN(scale_halves)(t, p->look.e, 0, t->n, p->factor);
         return;
     }
+    if (p->factor.plain &&
+        FN(postpone)(layout, t, &t->call->out, p->look.e, p->out, p->factor.hi, p->factor.lo))
+        return;
     FN(scale_tile)(layout, t, p->look.e, p->out, t->n, p->factor);
     FN(close_out)(layout, t, &t->call->out, p->out);
 }
@@ -50,6 +54,7 @@ typedef struct {
 SG_INLINE int FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
                                    FN(log_softmax_parts) *p) {
     FN(look) *look = &p->look;
+    FN(catch_up)(0, layout, t, 0);
     p->out = FN(open_result)(layout, t, buffer);
     const FN(view) spare = FN(open_terms)(layout, p->out, buffer);
     look->e = FN(is_direct)(layout, t, &t->call->out) ? p->out : FN(nowhere)();
@@ -68,25 +73,15 @@ SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softma
     p->high = vselect(dominant, row->max, high);
     p->low = vselect(dominant, L, FN(wide_rest)(lse, high));
 }
-/* Of n classes of logits x; of row r. */
 typedef struct { FN(lanes) high, low; } FN(of_log_softmax);
 
-SG_INLINE void FN(log_softmax_row)(int layout, const FN(of_log_softmax) *of, int r, FN(view) x, FN(view) to,
-                                   ptrdiff_t n) {
-    const vreal high = FN(spread)(layout, &of->high, r), low = FN(spread)(layout, &of->low, r);
-    x = FN(opened)(layout, x);
-    SG_EACH(layout, n, 4, {
-        const vreal a = FN(read)(layout, full, x, v, n, 0);
-        FN(write)(layout, full, to, v, n, vsub(vsub(a, high), low));
-    });
-}
-/* The same of classes [begin, begin + n), rounded to the 16-bit results of the call. */
+/* Of classes [begin, begin + n), rounded to the 16-bit results of the call. */
 SG_INLINE void FN(log_softmax_half)(int bfloat, const FN(of_log_softmax) *of, int r, FN(view) x, uint16_t *to,
                                     ptrdiff_t n) {
     const vreal high = vset1(of->high.lane[r]), low = vset1(of->low.lane[r]);
     SG_EACH(LAYOUT_ACROSS, n, 4, {
         const vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
-        FN(write_half)(bfloat, full, to, v, n, vsub(vsub(a, high), low));
+        FN(write_half)(bfloat, full, to, v, n, FN(result)(0, a, high, low));
     });
 }
 SG_NOINLINE void FN(log_softmax_halves)(const FN(tile) *t, const FN(of_log_softmax) *of, FN(view) x,
@@ -102,16 +97,7 @@ SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_
                                     FN(view) out, ptrdiff_t begin, ptrdiff_t n) {
     const FN(of_log_softmax) of = {FN(lanes_of)(p->high), FN(lanes_of)(p->low)};
     if (FN(rounds)(layout, &t->call->out)) FN(log_softmax_halves)(t, &of, x, begin, n);
-    else if (layout == LAYOUT_ACROSS && n >= SG_ALIGNED_N)
-        for (int r = 0; r < t->rows; r++) {
-            const FN(view) xr = FN(row_of)(x, r), to = FN(row_of)(out, r);
-            EACH_PART(to.p, n, from, end)
-            FN(log_softmax_row)(layout, &of, r, FN(from_class)(xr, from), FN(from_class)(to, from),
-                                end - from);
-        }
-    else
-        for (int r = 0; r < FN(passes)(layout, t); r++)
-            FN(log_softmax_row)(layout, &of, r, FN(row_of)(x, r), FN(row_of)(out, r), n);
+    else FN(make_rows)(0, layout, t->rows, x, out, n, &of.high, &of.low);
 }
 /* One row of several blocks, which a team shares. */
 typedef struct {
@@ -146,6 +132,7 @@ SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(l
         else FN(log_softmax_task)(&a, 0);
         return;
     }
+    if (FN(postpone)(layout, t, &t->call->out, p->look.x, p->out, p->high, p->low)) return;
     FN(log_softmax_some)(layout, t, p, p->look.x, p->out, 0, t->n);
     if (!FN(rounds)(layout, &t->call->out)) FN(close_out)(layout, t, &t->call->out, p->out);
 }

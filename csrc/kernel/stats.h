@@ -125,6 +125,8 @@ typedef struct {
     FN(sum_less) less; /* what takes the maximum's term off, if it is the only one */
     ptrdiff_t ahead; /* where the logits that come next lie beside these: another tile's, another block's */
     real *next; /* logits to look at on the way; these if there are no others */
+    FN(view) due, to; /* results to make on the way (results.h), if to.p is not NULL */
+    vreal high, low;
 } FN(plan);
 
 /* Where the maximum's term is taken off a sum (layout.h). */
@@ -137,18 +139,15 @@ _Static_assert((int)SHORT_N / VL <= (int)SUM_RUN, "one run a row of few classes 
 enum { FN(write_ahead) = 64 };
 
 /* The terms of u vectors, a literal: e = scale (1 + frac), rounded, to memory if they are wanted; and to the sum. The logits
- * that p->next has beside these are looked at: loads and maxima find room beside the long chain of an exponential, and leave most of the
- * CPU idle alone. Zen 4, us: softmax (300, 1000) 106 -> 97, with the gradient 125 -> 112, float64 248 -> 233, (300, 4096) 395 -> 362. AVX2
- * has too few registers for it: 1 to 10 % slower. */
+ * that p->next has beside these are looked at, and results that are due are made: loads, maxima and stores find room beside the long chain
+ * of an exponential, and leave most of the CPU idle alone. Zen 4, us: the look, softmax (300, 1000) 106 -> 97, with the gradient 125 -> 112, float64
+ * 248 -> 233, (300, 4096) 395 -> 362; results.h has those of the other. In the middle they cost least: at the end of this function log_softmax (300,
+ * 1000) takes 89 for 85, at its beginning 94. AVX2 has too few registers for either: 1 to 10 % slower. */
 SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN(view) x, FN(view) e,
                              ptrdiff_t v, ptrdiff_t n, const FN(plan) *p, FN(sum) *total, FN(largest) *next) {
     vreal scale[SG_SIDE_BY_SIDE], frac[SG_SIDE_BY_SIDE], term[SG_SIDE_BY_SIDE], a[SG_SIDE_BY_SIDE];
     vmask others[SG_SIDE_BY_SIDE];
     SG_UNROLL(j, u) a[j] = FN(read)(layout, full, x, v + j, n, -REAL_INF);
-    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
-        const FN(view) beside = {p->next, VL, 0};
-        SG_UNROLL(j, u) FN(add_largest)(mode, next, FN(read)(layout, full, beside, v + j, n, -REAL_INF));
-    }
     if (layout != LAYOUT_SHORT)
         SG_UNROLL(j, u) SG_PREFETCH(x.p + (v + j) * FN(step_of)(layout, x) + p->ahead);
     if (layout != LAYOUT_SHORT) SG_UNROLL(j, u)
@@ -157,6 +156,14 @@ SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN
     if (way == SG_PASSED_OVER) SG_UNROLL(j, u) others[j] = vnlt(p->second, a[j]);
     if (way == SG_REPLACED) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
     FN(exp_vectors)(u, a, p->limits, scale, frac);
+    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
+        const FN(view) beside = {p->next, VL, 0};
+        SG_UNROLL(j, u) FN(add_largest)(mode, next, FN(read)(layout, full, beside, v + j, n, -REAL_INF));
+    }
+    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS && p->to.p) SG_UNROLL(j, u) {
+            const vreal b = FN(read)(layout, full, p->due, v + j, n, 0);
+            FN(write)(layout, full, p->to, v + j, n, FN(result)(keep, b, p->high, p->low));
+        }
     SG_UNROLL(j, u) term[j] = vfma(scale[j], frac[j], scale[j]);
     if (keep) SG_UNROLL(j, u) FN(write)(layout, full, e, v + j, n, term[j]);
     SG_UNROLL(j, u) {
@@ -220,6 +227,9 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
     const FN(sum_lanes) begun = FN(sum_lanes_of)(&empty);
     FN(sum) sums[VL];
     FN(row_sums) few;
+    FN(due) *const due = &t->looked->due;
+    const int makes = SG_LOOKS_AHEAD && due->rows > 0; /* of as many rows as these */
+    const vreal zero = vset1(0);
     int r = 0;
     do {
         real *own = x.p + r * x.row, *below = r < t->after ? p->next + r * x.row : own;
@@ -230,7 +240,11 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
                               p->anchor,
                               p->less,
                               p->ahead,
-                              below};
+                              below,
+                              makes ? FN(row_of)(due->x, r) : x,
+                              makes ? FN(row_of)(due->out, r) : FN(nowhere)(),
+                              makes ? vset1(due->high.lane[r]) : zero,
+                              makes ? vset1(due->low.lane[r]) : zero};
         const FN(sum) start = mode == SG_WITH_ALL ? empty : FN(spread_sum)(&begun, r);
         FN(sum) s = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n, &one,
                                   start, &largest);
@@ -239,10 +253,12 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
             FN(sum_take_off)(&s, veq(next[r].max, FN(spread)(layout, &max, r)), less);
         }
         if (SG_LOOKS_AHEAD) next[r] = largest;
+        if (makes && due->mended) FN(mend)(due, r);
         if (!narrow && mode == SG_WITH_ALL) FN(sum_end_run)(&s);
         if (narrow) FN(set_sum)(mode == SG_WITH_ALL, &few, r, &s);
         else sums[r] = s;
     } while (++r < t->rows);
+    if (makes) due->rows = 0;
     /* Here nothing waits for it yet, and the maxima are not copied. Zen 4, us: softmax (20000, 64) 591 -> 563, log_softmax 718 -> 673. */
     if (SG_LOOKS_AHEAD && narrow && t->after > 1) FN(fold_largest)(mode, next, t->rows);
     if (narrow && mode == SG_WITH_ALL) {
@@ -375,7 +391,11 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
                   layout != LAYOUT_ACROSS
                       ? VL
                       : (1 + SG_LOOKS_AHEAD) * (t->n <= BLOCK_N ? FN(to_next_tile)(t) : BLOCK_N),
-                  next ? next : x.p};
+                  next ? next : x.p,
+                  x,
+                  FN(nowhere)(),
+                  zero,
+                  zero};
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
         t->looked->p = next;
         t->looked->row = t->n <= BLOCK_N ? t->row + t->rows : t->row;
@@ -424,6 +444,7 @@ SG_INLINE void FN(team_task)(int keep, int mode, FN(team_row) *a, int i) {
     SG_ALIGN64 real buffer[BLOCK_N];
     FN(looked_at) looked;
     looked.p = NULL;
+    looked.due.rows = 0;
     FN(tile) own = *a->t;
     own.looked = &looked;
     const FN(tile) *t = &own;

@@ -11,14 +11,28 @@ SG_INLINE FN(view) FN(nowhere)(void) { return (FN(view)){NULL, 0, 0}; }
 
 typedef struct FN(tile_) FN(tile);
 
+/* In every layout lane l of a vector of one value a row belongs to row l. Across, with one row, every lane holds its
+ * value; otherwise lanes beyond the rows hold that of some row, or 0. */
+typedef struct { SG_ALIGN64 real lane[VL]; } FN(lanes);
+typedef struct { SG_ALIGN64 double hi[VL], lo[VL]; } FN(wide_lanes);
+
 /* The largest value and the next one, which is the same in case of a tie. NaN is passed over, -inf if there is nothing else. */
 typedef struct { vreal max, second; } FN(largest);
+/* The results of the tile before this one that this one is to make, of `rows` rows; 0: none (results.h). */
+typedef struct {
+    FN(view) x, out;
+    FN(lanes) high, low, entry;
+    ptrdiff_t at[VL];
+    int rows, mended;
+} FN(due);
+
 /* Those of the logits from p on, which are of row `row` and the next, row by row, each of its lanes apart; of several rows of few classes
  * (SHORT_N) together, each row's in its lane of rows[0]. */
 typedef struct {
     const real *p;
     ptrdiff_t row;
     FN(largest) rows[VL];
+    FN(due) due;
 } FN(looked_at);
 
 /* The rows [row, row + rows) of a call, at most VL; the first is (o, i) of (outer, inner). */
@@ -72,11 +86,6 @@ SG_INLINE real *FN(row_start)(const FN(tile) *t, const sg_array *a, int r) {
 SG_INLINE uint16_t *FN(half_row)(const FN(tile) *t, const sg_array *a, int r) {
     return (uint16_t *)a->data + FN(row_offset)(t, a, r);
 }
-
-/* In every layout lane l of a vector of one value a row belongs to row l. Across, with one row, every lane holds its
- * value; otherwise lanes beyond the rows hold that of some row, or 0. */
-typedef struct { SG_ALIGN64 real lane[VL]; } FN(lanes);
-typedef struct { SG_ALIGN64 double hi[VL], lo[VL]; } FN(wide_lanes);
 
 /* Row r's lane from a vector with the value in every lane; row 0 comes first and fills the others. (Whole vectors that
  * overlap would do, but most of them cross a line of the cache: softmax of (1000, 64) took 40.1 us, 36.0 since.) */
@@ -445,6 +454,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     FN(tile) tiles[SG_BATCH];
     FN(looked_at) looked;
     looked.p = NULL; /* and nothing more: it is large */
+    looked.due.rows = 0;
     FN(tile) t = {.call = c, .n = c->n, .scratch = scratch, .unit = FN(unit_of)(c), .looked = &looked};
     const int any_long = FN(can_be_long)(c), any_many = kind != SG_FIXED_ORDER && FN(can_be_many)(c);
     const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
