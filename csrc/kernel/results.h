@@ -42,12 +42,13 @@ SG_INLINE void FN(make_rows)(int terms, int layout, int rows, FN(view) x, FN(vie
                          vset1(low->lane[r]));
 }
 
-/* Leaves the results of a tile to the next one, if that is across and has as many rows; returns whether. AVX2 has too few registers for it. A pass that
- * does little but load and store takes 2.4 (terms, in place) to 3.7 cycles a vector, and waits for what is done once a tile. Zen 4, AVX-512, us:
- * (300, 1000) softmax 87 -> 82, log_softmax 100 -> 85, loss + gradient 96 -> 90; float64 log_softmax 242 -> 205; (1000, 100) softmax 48 -> 43. */
+/* Leaves the results of a tile to the next one, if that is across and has as many rows; returns whether. A pass that does little but load and store
+ * takes 2.4 (terms, in place) to 3.7 cycles a vector, and waits for what is done once a tile. Zen 4, us: AVX-512 (300, 1000) softmax 87 -> 82, log_softmax
+ * 100 -> 85, loss + gradient 96 -> 90, float64 log_softmax 242 -> 205, (1000, 100) softmax 48 -> 43; AVX2 110 -> 108, 128 -> 117, 125 -> 121, 312 -> 298,
+ * 59 -> 56; (20000, 64) 697 -> 724. */
 SG_INLINE int FN(postpone)(int layout, const FN(tile) *t, const sg_array *to, FN(view) x, FN(view) out,
                            vreal high, vreal low) {
-    if (!SG_LOOKS_AHEAD || layout != LAYOUT_ACROSS || t->rows == 1 || t->after < t->rows) return 0;
+    if (!SG_POSTPONES || layout != LAYOUT_ACROSS || t->rows == 1 || t->after < t->rows) return 0;
     if (!FN(is_direct)(layout, t, to)) return 0;
     FN(due) *due = &t->looked->due;
     due->x = x;
@@ -77,7 +78,7 @@ SG_NOINLINE void FN(make_due)(int terms, FN(due) *due, ptrdiff_t n) {
 }
 /* Makes what is due, if these rows will not: they are fewer, as after a tile with a far one, or `unseen`, as none counts. */
 SG_INLINE void FN(catch_up)(int terms, int layout, const FN(tile) *t, int unseen) {
-    if (!SG_LOOKS_AHEAD || layout != LAYOUT_ACROSS) return;
+    if (!SG_POSTPONES || layout != LAYOUT_ACROSS) return;
     FN(due) *due = &t->looked->due;
     if (due->rows > 0 && (unseen || due->rows != t->rows)) FN(make_due)(terms, due, t->n);
 }

@@ -142,7 +142,7 @@ enum { FN(write_ahead) = 64 };
  * that p->next has beside these are looked at, and results that are due are made: loads, maxima and stores find room beside the long chain
  * of an exponential, and leave most of the CPU idle alone. Zen 4, us: the look, softmax (300, 1000) 106 -> 97, with the gradient 125 -> 112, float64
  * 248 -> 233, (300, 4096) 395 -> 362; results.h has those of the other. In the middle they cost least: at the end of this function log_softmax (300,
- * 1000) takes 89 for 85, at its beginning 94. AVX2 has too few registers for either: 1 to 10 % slower. */
+ * 1000) takes 89 for 85, at its beginning 94. AVX2 has too few registers for the look: 1 to 10 % slower. */
 SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN(view) x, FN(view) e,
                              ptrdiff_t v, ptrdiff_t n, const FN(plan) *p, FN(sum) *total, FN(largest) *next) {
     vreal scale[SG_SIDE_BY_SIDE], frac[SG_SIDE_BY_SIDE], term[SG_SIDE_BY_SIDE], a[SG_SIDE_BY_SIDE];
@@ -160,7 +160,7 @@ SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, FN
         const FN(view) beside = {p->next, VL, 0};
         SG_UNROLL(j, u) FN(add_largest)(mode, next, FN(read)(layout, full, beside, v + j, n, -REAL_INF));
     }
-    if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS && p->to.p) SG_UNROLL(j, u) {
+    if (SG_POSTPONES && layout == LAYOUT_ACROSS && p->to.p) SG_UNROLL(j, u) {
             const vreal b = FN(read)(layout, full, p->due, v + j, n, 0);
             FN(write)(layout, full, p->to, v + j, n, FN(result)(keep, b, p->high, p->low));
         }
@@ -228,7 +228,7 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
     FN(sum) sums[VL];
     FN(row_sums) few;
     FN(due) *const due = &t->looked->due;
-    const int makes = SG_LOOKS_AHEAD && due->rows > 0; /* of as many rows as these */
+    const int makes = SG_POSTPONES && due->rows > 0; /* of as many rows as these */
     const vreal zero = vset1(0);
     int r = 0;
     do {

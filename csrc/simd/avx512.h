@@ -7,6 +7,7 @@
 enum { SG_SIDE_BY_SIDE = 4 };
 enum { SG_STREAMS = 1 };
 enum { SG_LOOKS_AHEAD = 1 };
+enum { SG_POSTPONES = 1 };
 
 typedef __m512 vf32;
 typedef __m512d vf64;
