@@ -42,19 +42,21 @@ SG_INLINE void FN(make_rows)(int terms, int layout, int rows, FN(view) x, FN(vie
                          vset1(low->lane[r]));
 }
 
-/* Leaves the results of a tile to the next one, if that is across and has as many rows; returns whether. A pass that does little but load and store
+/* Leaves the results of a tile to the next one, if that is across and has as many rows; returns whether. Those of one row of several blocks
+ * go block by block (block_stats). A pass that does little but load and store
  * takes 2.4 (terms, in place) to 3.7 cycles a vector, and waits for what is done once a tile. Zen 4, us: AVX-512 (300, 1000) softmax 87 -> 82, log_softmax
  * 100 -> 85, loss + gradient 96 -> 90, float64 log_softmax 242 -> 205, (1000, 100) softmax 48 -> 43; AVX2 110 -> 108, 128 -> 117, 125 -> 121, 312 -> 298,
- * 59 -> 56; (20000, 64) 697 -> 724. */
+ * 59 -> 56; (20000, 64) 697 -> 724. log_softmax of (100, 32000), AVX-512, 1214 -> 962. */
 SG_INLINE int FN(postpone)(int layout, const FN(tile) *t, const sg_array *to, FN(view) x, FN(view) out,
                            vreal high, vreal low) {
-    if (!SG_POSTPONES || layout != LAYOUT_ACROSS || t->rows == 1 || t->after < t->rows) return 0;
-    if (!FN(is_direct)(layout, t, to)) return 0;
+    if (!SG_POSTPONES || layout != LAYOUT_ACROSS || t->after < t->rows) return 0;
+    if ((t->rows == 1 && t->n <= BLOCK_N) || !FN(is_direct)(layout, t, to)) return 0;
     FN(due) *due = &t->looked->due;
     due->x = x;
     due->out = out;
     due->high = FN(lanes_of)(high);
     due->low = FN(lanes_of)(low);
+    due->n = t->n;
     due->rows = t->rows;
     due->mended = 0;
     return 1;
@@ -70,9 +72,9 @@ SG_INLINE void FN(mend)(const FN(due) *due, int r) {
     FN(row_of)(due->out, r).p[due->at[r]] = due->entry.lane[r];
 }
 
-SG_NOINLINE void FN(make_due)(int terms, FN(due) *due, ptrdiff_t n) {
-    if (terms) FN(make_rows)(1, LAYOUT_ACROSS, due->rows, due->x, due->out, n, &due->high, &due->low);
-    else FN(make_rows)(0, LAYOUT_ACROSS, due->rows, due->x, due->out, n, &due->high, &due->low);
+SG_NOINLINE void FN(make_due)(int terms, FN(due) *due) {
+    if (terms) FN(make_rows)(1, LAYOUT_ACROSS, due->rows, due->x, due->out, due->n, &due->high, &due->low);
+    else FN(make_rows)(0, LAYOUT_ACROSS, due->rows, due->x, due->out, due->n, &due->high, &due->low);
     for (int r = 0; due->mended && r < due->rows; r++) FN(mend)(due, r);
     due->rows = 0;
 }
@@ -80,5 +82,5 @@ SG_NOINLINE void FN(make_due)(int terms, FN(due) *due, ptrdiff_t n) {
 SG_INLINE void FN(catch_up)(int terms, int layout, const FN(tile) *t, int unseen) {
     if (!SG_POSTPONES || layout != LAYOUT_ACROSS) return;
     FN(due) *due = &t->looked->due;
-    if (due->rows > 0 && (unseen || due->rows != t->rows)) FN(make_due)(terms, due, t->n);
+    if (due->rows > 0 && (unseen || due->rows != t->rows)) FN(make_due)(terms, due);
 }

@@ -126,6 +126,9 @@ static void FN(log_softmax_task)(void *context, int i) {
 SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
     if (FN(in_blocks)(layout, t)) {
         const sg_team *team = SG_HAS_TEAM(t) ? t->call->team : NULL;
+        const int stands = p->look.x.p && p->look.x.p == FN(row_start)(t, &t->call->x, 0);
+        if (stands && !team && FN(postpone)(layout, t, &t->call->out, p->look.x, p->out, p->high, p->low))
+            return;
         const ptrdiff_t blocks = (t->n + BLOCK_N - 1) / BLOCK_N, tasks = team ? team->tasks : 1;
         FN(team_log_softmax) a = {t, p, (blocks + tasks - 1) / tasks * BLOCK_N};
         if (team) team->run(team->tasks, FN(log_softmax_task), &a);

@@ -417,7 +417,22 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
             p.less = FN(sum_less_of)(&one, tie, scale, frac, block->e_top);
         }
     }
+    FN(due) *const due = &t->looked->due;
+    const int makes = SG_POSTPONES && !keep && FN(in_blocks)(layout, t) && due->rows > 0;
+    if (makes) { /* the same block of the row before; its lines are asked for in the place of these results' */
+        p.due = due->x;
+        p.to = due->out;
+        p.high = vset1(due->high.lane[0]);
+        p.low = vset1(due->low.lane[0]);
+        e.p = due->out.p + FN(write_ahead) *VL;
+    }
     block->others = FN(exp_sum)(layout, keep, mode, t, x, e.p ? e : x, n, &p);
+    if (makes) {
+        due->x.p += n;
+        due->out.p += n;
+        due->n -= n;
+        due->rows = due->n > 0;
+    }
     if (mode != SG_WITHOUT_MAX) return;
     /* the second largest in the place of the maximum, or one of two equal maxima */
     if (way == SG_REPLACED || SG_UNLIKELY(many(tie))) {
@@ -519,6 +534,7 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
         if (b + m == n) far = mor(far, FN(is_far)(b == 0 ? most.max : vmax(most.max, row->max)));
         if (SG_UNLIKELY(many(far))) {
             if (fixed) return 0;
+            if (SG_POSTPONES && !keep && t->looked->due.rows > 0) FN(make_due)(0, &t->looked->due);
             if (by_block) row->offset = FN(max_by_block)(t, far_to);
             else FN(use_shifted)(layout, t, x, far_to, n, FN(max_of)(layout, *x, n), row);
             b = -BLOCK_N;

@@ -22,7 +22,7 @@ typedef struct { vreal max, second; } FN(largest);
 typedef struct {
     FN(view) x, out;
     FN(lanes) high, low, entry;
-    ptrdiff_t at[VL];
+    ptrdiff_t at[VL], n; /* n classes of each row */
     int rows, mended;
 } FN(due);
 
