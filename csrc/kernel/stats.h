@@ -182,8 +182,8 @@ SG_INLINE FN(sum) FN(empty_sum)(int mode, const FN(plan) *p, ptrdiff_t count) {
 SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
                                 ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
     /* Terms that are kept, with results that are due, take more than 32 registers four at a time. Zen 4, us, by two: (300, 1000) softmax 82.3 ->
-     * 80.5, loss + gradient 89.8 -> 87.8, float64 213 -> 204, 231 -> 219; (20000, 64) 569 -> 549; logarithms 1 % slower. */
-    const int u = keep && SG_SIDE_BY_SIDE > 2 ? 2 : SG_SIDE_BY_SIDE;
+     * 80.5, loss + gradient 89.8 -> 87.8, float64 213 -> 204, 231 -> 219; (20000, 64) 569 -> 549; logarithms 1 % slower, long tiles in lanes 11 %. */
+    const int u = keep && layout != LAYOUT_LONG && SG_SIDE_BY_SIDE > 2 ? 2 : SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
     if (mode == SG_WITH_ALL && (int)SUM_RUN < (int)SUM_GROUP)
         for (; end - v > SUM_RUN; FN(sum_end_run)(&s))
