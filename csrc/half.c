@@ -26,8 +26,7 @@ static ptrdiff_t row_step(const sg_call *c, const sg_array *a) { return c->inner
 
 static ptrdiff_t at_least(ptrdiff_t a, ptrdiff_t least) { return a > least ? a : least; }
 
-/* A chunk is of several tiles, so that the kernel looks ahead from one to the next; where 16-bit results are made, which take a pass of their
- * own or come from the chunk once more, of fewer. Zen 4, AVX-512, float16, us, for chunks of 16 KiB (64 without results): (300, 1000) softmax 119 -> 113,
+/* A chunk is of several tiles, so that the kernel looks ahead from one to the next: of two where it is read once more, for 16-bit results. Zen 4, AVX-512, float16, us, for chunks of 16 KiB (64 without results): (300, 1000) softmax 119 -> 113,
  * log_softmax 136 -> 123, logsumexp 115 -> 97; (8, 21, 160, 160) 4430 -> 4110, loss + gradient 6230 -> 5420. */
 static chunk chunk_of(const sg_call *c) {
     const int tiles = c->out.data && c->out.half ? 2 : 4;

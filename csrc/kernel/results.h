@@ -42,11 +42,11 @@ SG_INLINE void FN(make_rows)(int terms, int layout, int rows, FN(view) x, FN(vie
                          vset1(low->lane[r]));
 }
 
-/* Leaves the results of a tile to the next one, if that is across and has as many rows; returns whether. Those of one row of several blocks
- * go block by block (block_stats). A pass that does little but load and store
- * takes 2.4 (terms, in place) to 3.7 cycles a vector, and waits for what is done once a tile. Zen 4, us: AVX-512 (300, 1000) softmax 87 -> 82, log_softmax
- * 100 -> 85, loss + gradient 96 -> 90, float64 log_softmax 242 -> 205, (1000, 100) softmax 48 -> 43; AVX2 110 -> 108, 128 -> 117, 125 -> 121, 312 -> 298,
- * 59 -> 56; (20000, 64) 697 -> 724. log_softmax of (100, 32000), AVX-512, 1214 -> 962. */
+/* Leaves the results of a tile to the next one, if that is across and has as many rows; returns whether. Those of one row of
+ * several blocks go block by block (block_stats). A pass that does little but load and store takes 2.4 (terms, in place) to 3.7 cycles a vector, and waits
+ * for what is done once a tile. Zen 4, us: AVX-512 (300, 1000) softmax 87 -> 82, log_softmax 100 -> 85, loss + gradient 96 -> 90, float64 log_softmax 242 ->
+ * 205, (1000, 100) softmax 48 -> 43, (100, 32000) log_softmax 1214 -> 962; AVX2 110 -> 108, 128 -> 117, 125 -> 121, 312 -> 298, 59 -> 56, 1492 -> 1355;
+ * but (20000, 64) softmax 697 -> 724. */
 SG_INLINE int FN(postpone)(int layout, const FN(tile) *t, const sg_array *to, FN(view) x, FN(view) out,
                            vreal high, vreal low) {
     if (!SG_POSTPONES || layout != LAYOUT_ACROSS || t->after < t->rows) return 0;

@@ -344,7 +344,7 @@ SG_INLINE int FN(rounds)(int layout, const sg_array *a) {
 /* Where to write the vectors of `a` at last: there, or in `buffer` until it is closed. */
 SG_INLINE FN(view) FN(open_out)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
     if (FN(is_direct)(layout, t, a)) return FN(stand)(layout, t, a);
-    return (FN(view)){buffer, VL, t->n};
+    return (FN(view)){buffer, VL, 0}; /* of one row: several rows across stand as they are */
 }
 /* The same of the results of a kernel that rounds them: made, where x is a float copy, in its place. */
 SG_INLINE FN(view) FN(open_result)(int layout, const FN(tile) *t, real *buffer) {
@@ -406,7 +406,7 @@ SG_INLINE void FN(put_rows)(const FN(tile) *t, const sg_array *a, vreal value) {
 
 /* Cut rows [begin, end) into tiles. A long tile is read where it stands: every array that the call has
  * must offer it, and no temperature. Several rows across go together where each array has them as they stand, and
- * they are short enough to stay in L1 from pass to pass: then what is done once a row is done once for all of them.
+ * they fit into a tile (block.h): then what is done once a row is done once for all of them.
  * Which tile a row is in, and in which layout, does not change its bits; only sums of products (sum.h) need
  * lanes for rows of few classes and rows across for others: `kind` says which kernels have them (layout.h). */
 SG_INLINE int FN(can_be_long)(const sg_call *c) {
