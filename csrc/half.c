@@ -1,7 +1,7 @@
 /* half.c - calls with float16 or bfloat16 arrays. A chunk of rows is brought to float in the scratch, where it stays in
  * the cache; the float kernel runs on it; its results are rounded back, softmax's and log_softmax's by the kernel, vector by vector. So there is no
- * kernel for 16-bit types, and no float copy of an array: softmax of (300, 1000) takes 1.3 times as long as in float (float16, AVX-512, Zen 4), 113 us
- * beside 87. Rows of more than a block the kernels bring to float themselves, block by block where they can (kernel/tile.h), softmax_vjp
+ * kernel for 16-bit types, and no float copy of an array: softmax of (300, 1000) takes 1.4 times as long as in float (float16, AVX-512, Zen 4), 114 us
+ * beside 81. Rows of more than a block the kernels bring to float themselves, block by block where they can (kernel/tile.h), softmax_vjp
  * vector by vector. */
 #include "half.h"
 
