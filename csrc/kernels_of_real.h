@@ -7,6 +7,8 @@
 #include "kernel/sum.h"
 #include "kernel/fold.h"
 #include "kernel/results.h"
+#include "kernel/largest.h"
+#include "kernel/terms.h"
 #include "kernel/stats.h"
 #include "kernel/scale.h"
 

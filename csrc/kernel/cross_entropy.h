@@ -446,7 +446,7 @@ SG_INLINE void FN(weigh_vector)(vreal a, vreal x, vreal max, wide *far, wide *to
     *far = FN(wide_fma_difference)(*far, a, max, x);
     *total = FN(wide_add_real)(*total, a);
 }
-/* Targets to come are asked for, as logits are (stats.h). Zen 4, us, what is not in the caches: loss + gradient (20000, 64) 2500 -> 2080,
+/* Targets to come are asked for, as logits are (terms.h). Zen 4, us, what is not in the caches: loss + gradient (20000, 64) 2500 -> 2080,
  * (300, 1000) 356 -> 292, (100, 32000) 3310 -> 2910; what is in the third-level cache takes up to 4 % longer. */
 SG_INLINE void FN(weigh_row)(int plain, const FN(weights) *w, FN(view) x, ptrdiff_t n, vreal max, wide *far,
                              wide *total) {

@@ -1,5 +1,5 @@
 /* results.h - results that are made of terms, or logits, and two numbers a row: in a pass of their own; or, of a tile across, beside the
- * exponentials of the next one (stats.h), where loads and stores cost little. Included once per dtype, no include guard. */
+ * exponentials of the next one (terms.h), where loads and stores cost little. Included once per dtype, no include guard. */
 
 /* x (high + low), of terms; x - (high + low), of logits. */
 SG_INLINE vreal FN(result)(int terms, vreal x, vreal high, vreal low) {
@@ -40,6 +40,29 @@ SG_INLINE void FN(make_rows)(int terms, int layout, int rows, FN(view) x, FN(vie
             FN(make_row)(terms, layout, FN(from_class)(FN(row_of)(x, r), begin),
                          FN(from_class)(FN(row_of)(out, r), begin), end - begin, vset1(high->lane[r]),
                          vset1(low->lane[r]));
+}
+
+/* The same of classes [begin, begin + n) of rows across, rounded to the 16-bit results of the call; terms times `pre` if it is not NULL. */
+SG_INLINE void FN(make_half)(int terms, int bfloat, FN(view) x, uint16_t *to, ptrdiff_t n, vreal pre,
+                             vreal high, vreal low) {
+    SG_EACH(LAYOUT_ACROSS, n, 4, {
+        const vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
+        FN(write_half)(bfloat, full, to, v, n, FN(result)(terms, terms ? vmul(a, pre) : a, high, low));
+    });
+}
+SG_NOINLINE void FN(make_halves)(int terms, const FN(tile) *t, FN(view) x, ptrdiff_t begin, ptrdiff_t n,
+                                 const FN(lanes) *pre, const FN(lanes) *high, const FN(lanes) *low) {
+    const sg_array *out = &t->call->out;
+    for (int r = 0; r < t->rows; r++) {
+        const FN(view) row = FN(row_of)(x, r);
+        uint16_t *to = FN(half_row)(t, out, r) + begin;
+        const vreal p = vset1(pre ? pre->lane[r] : 1), h = vset1(high->lane[r]), l = vset1(low->lane[r]);
+        if (!out->half->is_bfloat16) {
+            if (terms) FN(make_half)(1, 0, row, to, n, p, h, l);
+            else FN(make_half)(0, 0, row, to, n, p, h, l);
+        } else if (terms) FN(make_half)(1, 1, row, to, n, p, h, l);
+        else FN(make_half)(0, 1, row, to, n, p, h, l);
+    }
 }
 
 /* Leaves the results of a tile to the next one, if that is across and has as many rows; returns whether. Those of one row of

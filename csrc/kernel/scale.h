@@ -77,21 +77,9 @@ SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view
 }
 
 /* The same of classes [begin, begin + n), rounded to the 16-bit results of the call. */
-SG_INLINE void FN(scale_half)(int bfloat, FN(view) e, uint16_t *to, ptrdiff_t n, FN(factor) f) {
-    SG_EACH(LAYOUT_ACROSS, n, 4, {
-        const vreal a = FN(read)(LAYOUT_ACROSS, full, e, v, n, 0);
-        FN(write_half)(bfloat, full, to, v, n, FN(times)(SG_UNLIKELY(!f.plain) ? vmul(a, f.pre) : a, f));
-    });
-}
-SG_NOINLINE void FN(scale_halves)(const FN(tile) *t, FN(view) e, ptrdiff_t begin, ptrdiff_t n, FN(factor) f) {
-    const sg_array *out = &t->call->out;
+SG_INLINE void FN(scale_halves)(const FN(tile) *t, FN(view) e, ptrdiff_t begin, ptrdiff_t n, FN(factor) f) {
     const FN(factors) rows = FN(factors_of)(f);
-    for (int r = 0; r < t->rows; r++) {
-        const FN(factor) one = FN(spread_factor)(LAYOUT_ACROSS, &rows, r);
-        uint16_t *to = FN(half_row)(t, out, r) + begin;
-        if (out->half->is_bfloat16) FN(scale_half)(1, FN(row_of)(e, r), to, n, one);
-        else FN(scale_half)(0, FN(row_of)(e, r), to, n, one);
-    }
+    FN(make_halves)(1, t, e, begin, n, f.plain ? NULL : &rows.pre, &rows.hi, &rows.lo);
 }
 
 /* out = e g 2^-HEADROOM over blocks [begin, end) of rows: e is relative to the M of its block in Ms, g to row_M. With `to`

@@ -73,31 +73,12 @@ SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softma
     p->high = vselect(dominant, row->max, high);
     p->low = vselect(dominant, L, FN(wide_rest)(lse, high));
 }
-typedef struct { FN(lanes) high, low; } FN(of_log_softmax);
-
-/* Of classes [begin, begin + n), rounded to the 16-bit results of the call. */
-SG_INLINE void FN(log_softmax_half)(int bfloat, const FN(of_log_softmax) *of, int r, FN(view) x, uint16_t *to,
-                                    ptrdiff_t n) {
-    const vreal high = vset1(of->high.lane[r]), low = vset1(of->low.lane[r]);
-    SG_EACH(LAYOUT_ACROSS, n, 4, {
-        const vreal a = FN(read)(LAYOUT_ACROSS, full, x, v, n, 0);
-        FN(write_half)(bfloat, full, to, v, n, FN(result)(0, a, high, low));
-    });
-}
-SG_NOINLINE void FN(log_softmax_halves)(const FN(tile) *t, const FN(of_log_softmax) *of, FN(view) x,
-                                        ptrdiff_t begin, ptrdiff_t n) {
-    const sg_array *out = &t->call->out;
-    for (int r = 0; r < t->rows; r++) {
-        uint16_t *to = FN(half_row)(t, out, r) + begin;
-        if (out->half->is_bfloat16) FN(log_softmax_half)(1, of, r, FN(row_of)(x, r), to, n);
-        else FN(log_softmax_half)(0, of, r, FN(row_of)(x, r), to, n);
-    }
-}
+/* Of classes [begin, begin + n). */
 SG_INLINE void FN(log_softmax_some)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p, FN(view) x,
                                     FN(view) out, ptrdiff_t begin, ptrdiff_t n) {
-    const FN(of_log_softmax) of = {FN(lanes_of)(p->high), FN(lanes_of)(p->low)};
-    if (FN(rounds)(layout, &t->call->out)) FN(log_softmax_halves)(t, &of, x, begin, n);
-    else FN(make_rows)(0, layout, t->rows, x, out, n, &of.high, &of.low);
+    const FN(lanes) high = FN(lanes_of)(p->high), low = FN(lanes_of)(p->low);
+    if (FN(rounds)(layout, &t->call->out)) FN(make_halves)(0, t, x, begin, n, NULL, &high, &low);
+    else FN(make_rows)(0, layout, t->rows, x, out, n, &high, &low);
 }
 /* One row of several blocks, which a team shares. */
 typedef struct {

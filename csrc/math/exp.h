@@ -38,21 +38,26 @@ SG_BODY FN(limits) FN(limits_of)(vreal max) {
     return k;
 }
 
-/* x <= max, NaN, or -inf; u vectors side by side, a literal. A NaN comes out as frac. */
-SG_INLINE void FN(exp_vectors)(int u, const vreal x[], FN(limits) k, vreal scale[], vreal frac[]) {
-    vreal a[SG_SIDE_BY_SIDE], n[SG_SIDE_BY_SIDE], t[SG_SIDE_BY_SIDE], q[SG_SIDE_BY_SIDE];
+/* In two parts, of u vectors side by side, a literal: x <= max, NaN, or -inf; a NaN comes out as frac. */
+SG_INLINE void FN(exp_reduce)(int u, const vreal x[], FN(limits) k, vreal scale[], vreal r[]) {
+    vreal a[SG_SIDE_BY_SIDE], n[SG_SIDE_BY_SIDE], t[SG_SIDE_BY_SIDE];
     SG_UNROLL(j, u) a[j] = vmax(k.low, x[j]);
     SG_UNROLL(j, u) t[j] = vfma(a[j], vset1(EXP_STEPS * EXP_LOG2E), k.magic);
     SG_UNROLL(j, u) n[j] = vsub(t[j], k.magic);
     SG_UNROLL(j, u) scale[j] = FN(exp_scale)(t[j]);
     SG_UNROLL(j, u) a[j] = vfnma(n[j], vset1(EXP_LN2_HI / EXP_STEPS), a[j]);
-    SG_UNROLL(j, u) a[j] = vfnma(n[j], vset1(EXP_LN2_LO / EXP_STEPS), a[j]);
-    FN(exp_q)(u, a, q);
-    SG_UNROLL(j, u) frac[j] = vmul(a[j], a[j]);
-    SG_UNROLL(j, u) frac[j] = vfma(frac[j], q[j], a[j]);
+    SG_UNROLL(j, u) r[j] = vfnma(n[j], vset1(EXP_LN2_LO / EXP_STEPS), a[j]);
+}
+SG_INLINE void FN(exp_frac)(int u, const vreal r[], vreal frac[]) {
+    vreal q[SG_SIDE_BY_SIDE];
+    FN(exp_q)(u, r, q);
+    SG_UNROLL(j, u) frac[j] = vmul(r[j], r[j]);
+    SG_UNROLL(j, u) frac[j] = vfma(frac[j], q[j], r[j]);
 }
 SG_BODY void FN(exp_terms)(vreal x, FN(limits) k, vreal *scale, vreal *frac) {
-    FN(exp_vectors)(1, &x, k, scale, frac);
+    vreal r;
+    FN(exp_reduce)(1, &x, k, scale, &r);
+    FN(exp_frac)(1, &r, frac);
 }
 
 /* w / C: of a sum of terms that is to be one of exponentials. */

@@ -5,6 +5,7 @@
 
 /* Vectors that exponentials are computed for side by side: 32 registers of one vector. */
 enum { SG_SIDE_BY_SIDE = 4 };
+enum { SG_OVERLAPS = 0 };
 enum { SG_STREAMS = 1 };
 enum { SG_LOOKS_AHEAD = 1 };
 enum { SG_POSTPONES = 1 };

@@ -5,6 +5,7 @@
 
 /* Vectors that exponentials are computed for side by side: 32 registers of a quarter of a vector. */
 enum { SG_SIDE_BY_SIDE = 2 };
+enum { SG_OVERLAPS = 0 };
 /* Not measured. */
 enum { SG_STREAMS = 0 };
 enum { SG_LOOKS_AHEAD = 0 };

@@ -8,6 +8,7 @@
 
 /* Vectors that exponentials are computed for side by side: the words are calls. */
 enum { SG_SIDE_BY_SIDE = 1 };
+enum { SG_OVERLAPS = 0 };
 enum { SG_STREAMS = 0 };
 enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 0 };
