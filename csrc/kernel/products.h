@@ -39,14 +39,23 @@ SG_INLINE wide FN(fold_rows)(const wide sums[], int rows) {
     return rows == 1 ? FN(wide_fold_lanes)(sums[0]) : FN(wide_fold_rows)(sums, rows);
 }
 
+/* Where the hardware's prefetchers do not know what comes after a row: of few classes, so far ahead. Zen 2, AVX2, us: (20000, 64) 640 -> 530, not in
+ * the caches 1000 -> 890, (10000, 128) 596 -> 500, in L2 (2000, 64) 43 -> 46. Of longer rows: (10000, 1000) 6500 -> 7200. */
+enum { FN(dots_ahead) = 4096 / sizeof(real) };
+
 SG_INLINE wide FN(dots)(int layout, int how, const FN(tile) *t, FN(view) y, FN(view) g) {
     wide sums[VL];
     FN(pairs) s;
+    const int narrow = layout == LAYOUT_ACROSS && t->n < SG_ALIGNED_N;
     int r = 0;
     do { /* a loop that gcc knows to begin */
         const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r);
         FN(begin_pairs)(layout, &s);
         SG_EACH(layout, t->n, FN(round)(layout), {
+            if (full && narrow) {
+                SG_PREFETCH(gr.p + v * VL + FN(dots_ahead));
+                SG_PREFETCH(yr.p + v * VL + FN(dots_ahead));
+            }
             FN(add_product)(layout, how, &s, l, FN(read)(layout, full, gr, v, t->n, 0),
                             FN(read)(layout, full, yr, v, t->n, 0));
         });
