@@ -168,6 +168,55 @@ def test_strided_axis_of_any_width(isa, dtype, n, inner):
         assert_same_bits(last(case(*columns, t, 0)), case(x, y, t, -1), name)
 
 
+def at_offset(a, elements):
+    """A copy of `a` whose data begin so many elements after a line of the cache."""
+    line = 64 // a.itemsize
+    memory = np.empty(a.size + 2 * line, a.dtype)
+    start = -(memory.ctypes.data // a.itemsize) % line + elements
+    copy = memory[start : start + a.size].reshape(a.shape)
+    copy[...] = a
+    return copy
+
+
+@by_case
+@pytest.mark.parametrize("offset", [0, 4])
+@pytest.mark.parametrize("inner", [20, 271, 352])
+@pytest.mark.parametrize("n", [3, 21, 300], ids=ids("n"))
+def test_matrices_along_axis_1(isa, dtype, n, inner, offset, case):
+    """Tiles of rows in lanes begin at a line of the cache where they can; the last one of long rows does some rows once more."""
+    x, y, t = data(n, dtype, 2 * inner)
+    if offset:  # rows of which none is far: those of `data` are looked at one by one
+        x = np.random.default_rng(n).normal(0, 3, x.shape).astype(dtype)
+    expected = CASES[case](x, y, t, -1)
+    along = lambda a: np.moveaxis(a.reshape(2, inner, n), -1, 1)  # noqa: E731
+    back = lambda a: np.moveaxis(a, 1, -1).reshape(-1, n) if a.ndim == 3 else a.ravel()  # noqa: E731
+    found = CASES[case](at_offset(along(x), offset), at_offset(along(y), offset), t.reshape(2, -1), 1)
+    found = tuple(map(back, found)) if isinstance(found, tuple) else back(found)
+    assert_same_bits(found, expected, case)
+
+
+@pytest.mark.parametrize("inner", [20, 271, 352])
+@pytest.mark.parametrize("n", [21, 300], ids=ids("n"))
+def test_matrices_along_axis_1_in_place(isa, dtype, threads, n, inner):
+    rng = np.random.default_rng(n)
+    x = at_offset(rng.normal(0, 3, (2, n, inner)).astype(dtype), 4)
+    y = at_offset(rng.random(x.shape).astype(dtype), 4)
+    labels = rng.integers(0, n, (2, inner))
+    softmax, log_softmax = sg.softmax(x, 1), sg.log_softmax(x, 1)
+    loss = sg.cross_entropy_value_and_grad(x, labels, 1, **NONE)
+    product = sg.softmax_vjp(y, x, 1)
+    for count in (1, 2, 3):
+        threads(count)
+        copies = [at_offset(x, 4) for _ in range(4)]
+        assert_same_bits(sg.softmax(copies[0], 1, out=copies[0]), softmax)
+        assert_same_bits(sg.log_softmax(copies[1], 1, out=copies[1]), log_softmax)
+        in_place = sg.cross_entropy_value_and_grad(copies[2], labels, 1, out=copies[2], **NONE)
+        assert_same_bits(in_place, loss)
+        assert_same_bits(sg.softmax_vjp(y, copies[3], 1, out=copies[3]), product)
+        other = at_offset(y, 4)
+        assert_same_bits(sg.softmax_vjp(other, x, 1, out=other), product)
+
+
 @few_sizes
 def test_layouts(isa, dtype, n):
     x, y, t = data(n, dtype)

@@ -238,6 +238,7 @@ SG_INLINE void FN(scale_both)(int layout, int simple, FN(view) e, FN(view) grad,
                     h = simple ? g : FN(times_any)(a, k->hess);
         FN(write)(layout, full, grad, v, n,
                   layout == LAYOUT_SHORT ? vselect(veq(y->label, at), entry, g) : g);
+        FN(ask_for_next)(layout, hess, v);
         FN(write)(layout, full, hess, v, n, vselect(veq(a, k->top), k->hess_top, vmul(h, rest)));
         at = vadd(at, vset1(1));
     });
@@ -652,6 +653,7 @@ SG_INLINE void FN(general_some)(int layout, int plain, int probs, int hess, cons
                 const vreal p = FN(times)(es, of_s);
                 h = vfma(vmul(p, p), FN(spread)(layout, &k->z2, r), h);
             }
+            FN(ask_for_next)(layout, curvature, v);
             FN(write)(layout, full, curvature, v, n, vselect(at_top, FN(spread)(layout, &k->hess_top, r), h));
         }
     });

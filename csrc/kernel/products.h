@@ -137,6 +137,7 @@ SG_INLINE void FN(differences)(int layout, FN(view) y, FN(view) g, FN(view) to, 
                                vreal minus_low) {
     SG_EACH(layout, n, 4, {
         const vreal a = FN(read)(layout, full, g, v, n, 0), s = FN(read)(layout, full, y, v, n, 0);
+        FN(ask_for_next)(layout, to, v);
         FN(write)(layout, full, to, v, n, FN(times_difference)(s, a, high, minus_low));
     });
 }
@@ -266,6 +267,7 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
         FN(exp_terms)(ly, limits, &scale, &frac);
         vreal e = vmul(vfma(scale, frac, scale), f.pre);
         vreal r = vfnma(e, f.hi, vfnma(e, f.lo, a));
+        FN(ask_for_next)(layout, out, v);
         FN(write)(layout, full, out, v, t->n, vselect(veq(ly, vset1(-REAL_INF)), a, r));
     });
     FN(close_out)(layout, t, &t->call->out, out);
@@ -295,6 +297,7 @@ SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
     vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
     SG_EACH(layout, t->n, 4, {
         vreal d = vsub(vsub(FN(read)(layout, full, g, v, t->n, 0), high), low);
+        FN(ask_for_next)(layout, out, v);
         FN(write)(layout, full, out, v, t->n, d);
     });
     FN(close_out)(layout, t, &t->call->out, out);

@@ -137,14 +137,26 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
                   m.second,
                   vset1(HEADROOM),
                   {zero, zero},
-                  layout != LAYOUT_ACROSS
-                      ? VL
-                      : (1 + SG_LOOKS_AHEAD) * (t->n <= BLOCK_N ? FN(to_next_tile)(t) : BLOCK_N),
+                  x,
+                  e.p ? e : x,
                   next ? next : x.p,
                   x,
                   FN(nowhere)(),
                   zero,
                   zero};
+    if (layout == LAYOUT_SHORT) {
+        p.coming = FN(nowhere)();
+        if (t->direct) {
+            const FN(view) out = FN(place_of)(t, &t->call->out);
+            p.coming = FN(next_batch)(t, &t->call->x);
+            if (out.p) p.results = out;
+        }
+    } else {
+        p.coming.p += layout == LAYOUT_LONG
+                          ? VL
+                          : (1 + SG_LOOKS_AHEAD) * (t->n <= BLOCK_N ? FN(to_next_tile)(t) : BLOCK_N);
+        if (keep) p.results.p += FN(write_ahead) *FN(step_of)(layout, e);
+    }
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
         t->looked->p = next;
         t->looked->row = t->n <= BLOCK_N ? t->row + t->rows : t->row;
@@ -173,7 +185,7 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
         p.to = due->out;
         p.high = vset1(due->high.lane[0]);
         p.low = vset1(due->low.lane[0]);
-        e.p = due->out.p + FN(write_ahead) *VL;
+        p.results.p = due->out.p + FN(write_ahead) *VL;
     }
     block->others = FN(exp_sum)(layout, keep, mode, t, x, e.p ? e : x, n, &p);
     if (makes) {

@@ -5,7 +5,10 @@ typedef struct {
     FN(limits) limits;
     vreal max, second, anchor;
     FN(sum_less) less; /* what takes the maximum's term off, if it is the only one */
-    ptrdiff_t ahead; /* where the logits that come next lie beside these: another tile's, another block's */
+    FN(view)
+    coming; /* beside the logits: those that come next, another tile's or block's, which are asked for; in lanes of few classes nowhere, if */
+    FN(view)
+    results; /* they do not stand in vectors. Beside the terms: lines that will be written to, asked for too */
     real *next; /* logits to look at on the way; these if there are no others */
     FN(view) due, to; /* results to make on the way (results.h), if to.p is not NULL */
     vreal high, low;
@@ -26,15 +29,16 @@ typedef struct {
     vmask others[SG_SIDE_BY_SIDE];
 } FN(begun);
 
-SG_INLINE FN(begun) FN(begin_terms)(int u, int layout, int full, int keep, int mode, FN(view) x, FN(view) e,
+SG_INLINE FN(begun) FN(begin_terms)(int u, int layout, int full, int keep, int mode, int beside, FN(view) x,
                                     ptrdiff_t v, ptrdiff_t n, const FN(plan) *p) {
     FN(begun) b;
     vreal a[SG_SIDE_BY_SIDE];
     SG_UNROLL(j, u) a[j] = FN(read)(layout, full, x, v + j, n, -REAL_INF);
-    if (layout != LAYOUT_SHORT)
-        SG_UNROLL(j, u) SG_PREFETCH(x.p + (v + j) * FN(step_of)(layout, x) + p->ahead);
-    if (layout != LAYOUT_SHORT) SG_UNROLL(j, u)
-    SG_PREFETCH_WRITE(e.p + (v + j + (keep ? FN(write_ahead) : 0)) * FN(step_of)(layout, e));
+    if (beside) {
+        const FN(view) coming = p->coming, results = p->results;
+        SG_UNROLL(j, u) SG_PREFETCH(coming.p + (v + j) * FN(step_of)(layout, coming));
+        SG_UNROLL(j, u) SG_PREFETCH_WRITE(results.p + (v + j) * FN(step_of)(layout, results));
+    }
     const int way = sg_max_term(layout, keep, mode);
     if (way == SG_PASSED_OVER) SG_UNROLL(j, u) b.others[j] = vnlt(p->second, a[j]);
     if (way == SG_REPLACED) SG_UNROLL(j, u) a[j] = vmin(p->second, a[j]);
@@ -42,20 +46,20 @@ SG_INLINE FN(begun) FN(begin_terms)(int u, int layout, int full, int keep, int m
     return b;
 }
 /* The terms themselves, rounded, to memory if they are wanted; and to the sum. The logits that p->next has beside these are looked at, and with
- * `makes`, a literal, results that are due are made: loads, maxima and stores find room beside the long chain of an exponential, and leave most of
+ * SG_MAKES results that are due are made: loads, maxima and stores find room beside the long chain of an exponential, and leave most of
  * the CPU idle alone. Zen 4, us: the look, softmax (300, 1000) 106 -> 97, with the gradient 125 -> 112, float64 248 -> 233, (300, 4096) 395 -> 362; results.h
  * has those of the other. In the middle they cost least: at the end of this function log_softmax (300, 1000) takes 89 for 85, at its beginning 94.
  * AVX2 has too few registers for the look: 1 to 10 % slower. */
-SG_INLINE void FN(end_terms)(int u, int layout, int full, int keep, int mode, int makes, const FN(begun) *b,
+SG_INLINE void FN(end_terms)(int u, int layout, int full, int keep, int mode, int beside, const FN(begun) *b,
                              const vreal frac[], FN(view) e, ptrdiff_t v, ptrdiff_t n, const FN(plan) *p,
                              FN(sum) *total, FN(largest) *next) {
     const vreal *scale = b->scale;
     vreal term[SG_SIDE_BY_SIDE];
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
-        const FN(view) beside = {p->next, VL, 0};
-        SG_UNROLL(j, u) FN(add_largest)(mode, next, FN(read)(layout, full, beside, v + j, n, -REAL_INF));
+        const FN(view) looked = {p->next, VL, 0};
+        SG_UNROLL(j, u) FN(add_largest)(mode, next, FN(read)(layout, full, looked, v + j, n, -REAL_INF));
     }
-    if (makes) SG_UNROLL(j, u) {
+    if (beside == SG_MAKES) SG_UNROLL(j, u) {
             const vreal a = FN(read)(layout, full, p->due, v + j, n, 0);
             FN(write)(layout, full, p->to, v + j, n, FN(result)(keep, a, p->high, p->low));
         }
@@ -68,13 +72,13 @@ SG_INLINE void FN(end_terms)(int u, int layout, int full, int keep, int mode, in
         else FN(sum_add)(total, scale[j], frac[j], term[j]);
     }
 }
-SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, int makes, FN(view) x,
+SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, int beside, FN(view) x,
                              FN(view) e, ptrdiff_t v, ptrdiff_t n, const FN(plan) *p, FN(sum) *total,
                              FN(largest) *next) {
     vreal frac[SG_SIDE_BY_SIDE];
-    const FN(begun) b = FN(begin_terms)(u, layout, full, keep, mode, x, e, v, n, p);
+    const FN(begun) b = FN(begin_terms)(u, layout, full, keep, mode, beside, x, v, n, p);
     FN(exp_frac)(u, b.r, frac);
-    FN(end_terms)(u, layout, full, keep, mode, makes, &b, frac, e, v, n, p, total, next);
+    FN(end_terms)(u, layout, full, keep, mode, beside, &b, frac, e, v, n, p, total, next);
 }
 
 /* A sum without terms, of `count` to come in each lane; one of all terms is in runs. */
@@ -89,55 +93,58 @@ SG_INLINE int FN(has_runs)(int mode) { return mode == SG_WITH_ALL && (int)SUM_RU
  * scheduler holds fewer operations than the chains of two vectors waits for it. Zen 2 (36 of them), us: (300, 1000) softmax 171 -> 160, log_softmax 189 -> 176,
  * logsumexp 182 -> 164, loss + gradient 197 -> 182, float64 494 -> 441 (logsumexp), (1, 1000000) softmax 607 -> 560; long tiles in lanes 5 to 20 % slower. A
  * run may have one term more. */
-SG_INLINE void FN(overlap_terms)(int layout, int keep, int mode, int makes, FN(view) x, FN(view) e,
+SG_INLINE void FN(overlap_terms)(int layout, int keep, int mode, int beside, FN(view) x, FN(view) e,
                                  ptrdiff_t v, ptrdiff_t last, ptrdiff_t n, const FN(plan) *p, FN(sum) *total,
                                  FN(largest) *next) {
     vreal frac;
-    FN(begun) b = FN(begin_terms)(1, layout, 1, keep, mode, x, e, v, n, p);
+    FN(begun) b = FN(begin_terms)(1, layout, 1, keep, mode, beside, x, v, n, p);
     for (;; FN(sum_end_run)(total)) {
         const int whole = FN(has_runs)(mode) && last - v >= SUM_RUN;
         const ptrdiff_t to = whole ? v + SUM_RUN : last;
         for (; v < to; v++) {
             const FN(begun) one = b;
             FN(exp_frac)(1, one.r, &frac);
-            b = FN(begin_terms)(1, layout, 1, keep, mode, x, e, v + 1, n, p);
-            FN(end_terms)(1, layout, 1, keep, mode, makes, &one, &frac, e, v, n, p, total, next);
+            b = FN(begin_terms)(1, layout, 1, keep, mode, beside, x, v + 1, n, p);
+            FN(end_terms)(1, layout, 1, keep, mode, beside, &one, &frac, e, v, n, p, total, next);
         }
         if (!whole) break;
     }
     FN(exp_frac)(1, b.r, &frac);
-    FN(end_terms)(1, layout, 1, keep, mode, makes, &b, &frac, e, v, n, p, total, next);
+    FN(end_terms)(1, layout, 1, keep, mode, beside, &b, &frac, e, v, n, p, total, next);
 }
 
 /* The terms of vectors [v, end), at most SUM_GROUP of them, added to a sum without; its last run has not ended. */
 SG_INLINE FN(sum)
-    FN(sum_vectors)(int layout, int keep, int mode, int makes, FN(view) x, FN(view) e, ptrdiff_t v,
+    FN(sum_vectors)(int layout, int keep, int mode, int beside, FN(view) x, FN(view) e, ptrdiff_t v,
                     ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
     /* Terms that are kept, with results that are due, take more than 32 registers four at a time. Zen 4, us, by two: (300, 1000) softmax 82.3 ->
      * 80.5, loss + gradient 89.8 -> 87.8, float64 213 -> 204, 231 -> 219; (20000, 64) 569 -> 549; logarithms 1 % slower, long tiles in lanes 11 %. */
     const int u = keep && layout != LAYOUT_LONG && SG_SIDE_BY_SIDE > 2 ? 2 : SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
     if (SG_OVERLAPS && layout != LAYOUT_LONG) {
-        if (v < stop) FN(overlap_terms)(layout, keep, mode, makes, x, e, v, stop - 1, n, p, &s, next);
+        if (v < stop) FN(overlap_terms)(layout, keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
         v = stop;
     } else if (FN(has_runs)(mode)) {
         for (; end - v > SUM_RUN; FN(sum_end_run)(&s))
             for (const ptrdiff_t to = v + SUM_RUN; v < to; v += u)
-                FN(add_terms)(u, layout, 1, keep, mode, makes, x, e, v, n, p, &s, next);
+                FN(add_terms)(u, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
     }
-    for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, makes, x, e, v, n, p, &s, next);
-    for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, makes, x, e, v, n, p, &s, next);
+    for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
+    for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
     if (layout == LAYOUT_ACROSS && v < end)
-        FN(add_terms)(1, layout, 0, keep, mode, makes, x, e, v, n, p, &s, next);
+        FN(add_terms)(1, layout, 0, keep, mode, beside, x, e, v, n, p, &s, next);
     return s;
 }
 
-/* Without results to make on the way, the loop is another one. */
+/* Rows in lanes of few classes ask for lines beside the exponentials too: all tiles that are done together are brought in one go, in which so many
+ * requests would queue. Zen 2, us: (8, 21, 160, 160) softmax 5450 -> 4030, log_softmax 6360 -> 5000, loss + gradient 9070 -> 7920. */
 SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
                                 ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
     if (SG_POSTPONES && layout == LAYOUT_ACROSS && p->to.p)
-        return FN(sum_vectors)(layout, keep, mode, 1, x, e, v, end, n, p, s, next);
-    return FN(sum_vectors)(layout, keep, mode, 0, x, e, v, end, n, p, s, next);
+        return FN(sum_vectors)(layout, keep, mode, SG_MAKES, x, e, v, end, n, p, s, next);
+    if (layout != LAYOUT_SHORT || p->coming.p)
+        return FN(sum_vectors)(layout, keep, mode, SG_ASKS, x, e, v, end, n, p, s, next);
+    return FN(sum_vectors)(layout, keep, mode, SG_NOTHING, x, e, v, end, n, p, s, next);
 }
 
 /* A block of n <= BLOCK_N classes: the sum of its terms. */
@@ -186,7 +193,8 @@ SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN
                               p->second,
                               p->anchor,
                               p->less,
-                              p->ahead,
+                              FN(row_of)(p->coming, r),
+                              FN(row_of)(p->results, r),
                               below,
                               makes ? FN(row_of)(due->x, r) : x,
                               makes ? FN(row_of)(due->out, r) : FN(nowhere)(),
