@@ -179,42 +179,47 @@ def at_offset(a, elements):
 
 
 @by_case
-@pytest.mark.parametrize("offset", [0, 4])
+@pytest.mark.parametrize("special", [True, False])
 @pytest.mark.parametrize("inner", [20, 271, 352])
 @pytest.mark.parametrize("n", [3, 21, 300], ids=ids("n"))
-def test_matrices_along_axis_1(isa, dtype, n, inner, offset, case):
-    """Tiles of rows in lanes begin at a line of the cache where they can; the last one of long rows does some rows once more."""
+def test_matrices_along_axis_1(isa, dtype, n, inner, special, case):
     x, y, t = data(n, dtype, 2 * inner)
-    if offset:  # rows of which none is far: those of `data` are looked at one by one
+    if not special:  # rows of which none is far: those of `data` are done one by one
         x = np.random.default_rng(n).normal(0, 3, x.shape).astype(dtype)
     expected = CASES[case](x, y, t, -1)
     along = lambda a: np.moveaxis(a.reshape(2, inner, n), -1, 1)  # noqa: E731
     back = lambda a: np.moveaxis(a, 1, -1).reshape(-1, n) if a.ndim == 3 else a.ravel()  # noqa: E731
-    found = CASES[case](at_offset(along(x), offset), at_offset(along(y), offset), t.reshape(2, -1), 1)
+    found = CASES[case](at_offset(along(x), 4), at_offset(along(y), 4), t.reshape(2, -1), 1)
     found = tuple(map(back, found)) if isinstance(found, tuple) else back(found)
     assert_same_bits(found, expected, case)
 
 
-@pytest.mark.parametrize("inner", [20, 271, 352])
-@pytest.mark.parametrize("n", [21, 300], ids=ids("n"))
-def test_matrices_along_axis_1_in_place(isa, dtype, threads, n, inner):
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("inner", [41, 271, 352])
+@pytest.mark.parametrize("n", [21, 300, 600], ids=ids("n"))
+def test_matrices_anywhere(isa, dtype, threads, n, inner, in_place):
+    """Tiles in lanes begin at a line of the cache where they can, and do rows twice, where these are not overwritten, so that none is of few rows."""
     rng = np.random.default_rng(n)
-    x = at_offset(rng.normal(0, 3, (2, n, inner)).astype(dtype), 4)
-    y = at_offset(rng.random(x.shape).astype(dtype), 4)
+    x, y = rng.normal(0, 3, (2, n, inner)).astype(dtype), rng.random((2, n, inner)).astype(dtype)
     labels = rng.integers(0, n, (2, inner))
-    softmax, log_softmax = sg.softmax(x, 1), sg.log_softmax(x, 1)
-    loss = sg.cross_entropy_value_and_grad(x, labels, 1, **NONE)
-    product = sg.softmax_vjp(y, x, 1)
-    for count in (1, 2, 3):
-        threads(count)
-        copies = [at_offset(x, 4) for _ in range(4)]
-        assert_same_bits(sg.softmax(copies[0], 1, out=copies[0]), softmax)
-        assert_same_bits(sg.log_softmax(copies[1], 1, out=copies[1]), log_softmax)
-        in_place = sg.cross_entropy_value_and_grad(copies[2], labels, 1, out=copies[2], **NONE)
-        assert_same_bits(in_place, loss)
-        assert_same_bits(sg.softmax_vjp(y, copies[3], 1, out=copies[3]), product)
-        other = at_offset(y, 4)
-        assert_same_bits(sg.softmax_vjp(other, x, 1, out=other), product)
+    contiguous = [np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, y)]
+    functions = {
+        "softmax": lambda x, y, axis, out: sg.softmax(x, axis, out=out),
+        "log_softmax": lambda x, y, axis, out: sg.log_softmax(x, axis, out=out),
+        "softmax_vjp": lambda x, y, axis, out: sg.softmax_vjp(y, x, axis, out=out),
+        "gradient": lambda x, y, axis, out: sg.cross_entropy_value_and_grad(
+            x, labels, axis, out=out, **NONE
+        )[1],
+    }
+    for name, function in functions.items():
+        expected = np.moveaxis(function(*contiguous, -1, None), -1, 1)
+        for offset in (0, 1, 4, 64 // dtype.itemsize - 1):
+            for count in (1, 2, 3):
+                threads(count)
+                logits = at_offset(x, offset)
+                out = logits if in_place else at_offset(np.zeros_like(x), offset)
+                found = function(logits, at_offset(y, offset), 1, out)
+                assert_same_bits(found, expected, f"{name}, {offset}, {count} threads")
 
 
 @few_sizes

@@ -5,10 +5,9 @@ typedef struct {
     FN(limits) limits;
     vreal max, second, anchor;
     FN(sum_less) less; /* what takes the maximum's term off, if it is the only one */
-    FN(view)
-    coming; /* beside the logits: those that come next, another tile's or block's, which are asked for; in lanes of few classes nowhere, if */
-    FN(view)
-    results; /* they do not stand in vectors. Beside the terms: lines that will be written to, asked for too */
+    /* Lines of the cache to be asked for: beside the logits, those of the ones that come next, another tile's or block's; beside the terms, those that
+     * will be written to. In lanes of few classes `coming` is nowhere if these do not stand in vectors. */
+    FN(view) coming, results;
     real *next; /* logits to look at on the way; these if there are no others */
     FN(view) due, to; /* results to make on the way (results.h), if to.p is not NULL */
     vreal high, low;

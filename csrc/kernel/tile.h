@@ -44,7 +44,7 @@ struct FN(tile_) {
     char *scratch; /* rows of more than SHORT_N classes only */
     wide unit;     /* what gradients are multiplied by: 1 / (temperature norm) */
     ptrdiff_t after;       /* across: the rows that come next in the walk, as far apart as these */
-    FN(looked_at) *looked; /* the walk's memory, see stats.h */
+    FN(looked_at) *looked; /* the walk's memory, see largest.h and results.h */
 };
 
 /* A kernel on `count` tiles of one layout, several in LAYOUT_SHORT only; 0: not in this layout, and nothing is written:
@@ -138,8 +138,11 @@ SG_BODY void FN(put)(int layout, FN(view) x, ptrdiff_t v, ptrdiff_t n, vreal a) 
  * 64 -> 55, float64 132 -> 111. */
 #define EACH_PART(p, n, begin, end) \
     for (ptrdiff_t begin = FN(to_line)(p, n), end = (n); end > 0; end = begin, begin = 0)
+SG_INLINE ptrdiff_t FN(before_line)(const real *p) {
+    return (ptrdiff_t)((64 - (uintptr_t)p % 64) % 64 / sizeof(real));
+}
 SG_INLINE ptrdiff_t FN(to_line)(const real *p, ptrdiff_t n) {
-    return n < SG_ALIGNED_N ? 0 : (ptrdiff_t)((64 - (uintptr_t)p % 64) % 64 / sizeof(real));
+    return n < SG_ALIGNED_N ? 0 : FN(before_line)(p);
 }
 
 /* The same where `full` says that every lane belongs to the row. Across, the step is a literal: addresses take fewer registers. Zen 4, us:
@@ -416,7 +419,7 @@ SG_INLINE int FN(can_be_long)(const sg_call *c) {
            (!c->g.data || c->g.inner == 1) && (!c->out.data || c->out.inner == 1) &&
            (!c->hess.data || c->hess.inner == 1);
 }
-/* Whether a row may be done twice: nothing that is written is read. */
+/* Whether a row may be done twice: nothing that is written is read. (Only x and g may be written to, as `out` and as they are: softgrad.h.) */
 SG_INLINE int FN(can_be_repeated)(const sg_call *c) {
     return c->out.data != c->x.data && (!c->out.data || c->out.data != c->g.data);
 }
@@ -462,7 +465,7 @@ SG_INLINE wide FN(unit_of)(const sg_call *c) {
 SG_INLINE ptrdiff_t FN(first_at_line)(const sg_call *c) {
     const sg_array *a = c->out.data && c->out.axis != 0 ? &c->out : &c->x;
     const int even = a->inner == 1 && a->axis % VL == 0 && a->outer % VL == 0;
-    return even && !a->half && c->inner >= 8 * VL ? FN(to_line)(a->data, SG_ALIGNED_N) : -1;
+    return even && !a->half && c->inner >= 8 * VL ? FN(before_line)(a->data) : -1;
 }
 _Static_assert(VL * sizeof(real) == 64, "a vector is as long as a line");
 
@@ -505,7 +508,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
                 left = end - t.row;
                 neighbours = c->inner < VL ? left : c->inner - t.i;
                 ptrdiff_t most = neighbours < left ? neighbours : left;
-                if (at_line >= 0) {
+                if (at_line >= 0 && !staged) {
                     const ptrdiff_t to_line = (VL + at_line - t.i % VL) % VL;
                     if (to_line > 0 && to_line < most) most = to_line;
                 }
@@ -539,7 +542,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         }
         if (SG_UNLIKELY(!done)) FN(row_by_row)(t, across);
         FN(go_on)(&t);
-        /* back to the last line, for once: from there on tiles begin at one */
+        /* back to the last line, once a matrix: from there on tiles begin at one */
         const ptrdiff_t past = is_long && any_again && at_line >= 0 ? (VL + t.i - at_line) % VL : 0;
         if (past > 0 && t.i > 0 && t.i < c->inner && t.row < end) FN(set_row)(&t, t.row - past);
     }

@@ -14,8 +14,8 @@ SG_INLINE void FN(sum_add)(FN(sum) *s, vreal scale, vreal frac, vreal e) {
     s->rests = vaddbits(s->rests, vadd(s->middle, rest));
     s->poison = vadd(s->poison, rest);
 }
-/* The same of a sum that nothing is taken off, by two operations less: `run` is a sum of rests that begins with `middle`. After SUM_RUN terms,
- * and after the last, what it has become more than that goes to `rests`. No rest times NO_TIE is half-way between two numbers near
+/* The same of a sum that nothing is taken off, by two operations less: `run` is a sum of rests that begins with `middle`. After SUM_RUN terms, or
+ * one more, and after the last, what it has become more than that goes to `rests`. No rest times NO_TIE is half-way between two numbers near
  * `middle`, so that the rests before it in the run decide nothing (docs/numerics.md). Zen 4, us, AVX-512 and AVX2: softmax (1, 1000000)
  * 282 -> 273, 375 -> 364; float64 777 -> 735, 1089 -> 997. */
 SG_INLINE void FN(sum_add_to_run)(FN(sum) *s, vreal scale, vreal frac, vreal e) {

@@ -89,7 +89,7 @@ SG_BODY wide_f32 wide_fold_rows_f32(const wide_f32 rows[], int count) {
  *     big + e      big = 2^(a+1):           e rounded to a multiple of 2^(a-22), `ints` of them
  *     middle + r   middle = 1.5 2^(a-17):   r, what is left of e, to a multiple of 2^(a-40), `rests` of them
  *
- * |r| <= 1.5 2^(a-23), so that neither leaves its binade, nor does a run of SUM_RUN_F32 r that begins with `middle` (21 would not). The second
+ * |r| <= 1.5 2^(a-23), so that neither leaves its binade, nor does a run of SUM_RUN_F32 r, or one more, that begins with `middle` (21 would do). The second
  * rounding is the one error: 2^-40.5 of the largest term, which is at least 0.7 2^a, for each term.
  * Integers know no NaN: `poison` does. */
 enum { SUM_GROUP_F32 = 512, SUM_RUN_F32 = 16 };

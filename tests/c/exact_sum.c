@@ -81,7 +81,7 @@ SG_TARGET_BEGIN(SG_TEST_TARGET)
 #define FN(name) name##_f32
 #define N 16
 #define GROUP SUM_GROUP_F32
-#define RUN SUM_RUN_F32
+#define RUN (SUM_RUN_F32 + 1)
 #define BLOCK 4096
 #define EPSILON FLT_EPSILON
 #define UPPER 22

@@ -12,8 +12,8 @@
 enum { CALLERS = 3, LONGEST = 70000, CELLS = 140000 };
 
 /* Enough elements for two threads and more; rows behind one another, as neighbours, and a single one. */
-static const ptrdiff_t shapes[][3] = {
-    {200, 700, 1}, {20000, 7, 1}, {1, 70, 2000}, {3, 20, 2000}, {1, LONGEST, 1}};
+static const ptrdiff_t shapes[][3] = {{200, 700, 1}, {20000, 7, 1}, {1, 70, 2000},
+                                      {3, 20, 2000}, {5, 600, 41},  {1, LONGEST, 1}};
 static const ptrdiff_t matrices[][3] = {{14, 100, 1}, {1, 7, 2000}};
 
 static double x[CELLS], g[CELLS], weight[LONGEST], sample[CELLS];
