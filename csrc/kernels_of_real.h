@@ -4,6 +4,7 @@
 #include "math/log.h"
 
 #include "kernel/tile.h"
+#include "kernel/walk.h"
 #include "kernel/sum.h"
 #include "kernel/fold.h"
 #include "kernel/results.h"

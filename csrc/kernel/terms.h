@@ -89,8 +89,8 @@ SG_INLINE FN(sum) FN(empty_sum)(int mode, const FN(plan) *p, ptrdiff_t count) {
 SG_INLINE int FN(has_runs)(int mode) { return mode == SG_WITH_ALL && (int)SUM_RUN < (int)SUM_GROUP; }
 
 /* Vectors [v, last], all full: each is begun while the one before it is ended. An exponential and its sum are a chain of 65 cycles, and a CPU whose
- * scheduler holds fewer operations than the chains of two vectors waits for it. Zen 2 (36 of them), us: (300, 1000) softmax 171 -> 160, log_softmax 189 -> 176,
- * logsumexp 182 -> 164, loss + gradient 197 -> 182, float64 494 -> 441 (logsumexp), (1, 1000000) softmax 607 -> 560; long tiles in lanes 5 to 20 % slower. A
+ * scheduler holds fewer operations than the chains of two vectors waits for it. Zen 2 (36 of them), us: (300, 1000) softmax 171 -> 159, log_softmax 189 -> 172,
+ * logsumexp 182 -> 162, loss + gradient 197 -> 182, float64 logsumexp 494 -> 440, (1, 1000000) softmax 603 -> 553; long tiles in lanes 5 to 20 % slower. A
  * run may have one term more. */
 SG_INLINE void FN(overlap_terms)(int layout, int keep, int mode, int beside, FN(view) x, FN(view) e,
                                  ptrdiff_t v, ptrdiff_t last, ptrdiff_t n, const FN(plan) *p, FN(sum) *total,
