@@ -147,16 +147,17 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
     if (layout == LAYOUT_SHORT) {
         p.coming = FN(nowhere)();
         if (t->direct) {
-            const FN(view) out = FN(place_of)(t, &t->call->out);
-            p.coming = FN(next_batch)(t, &t->call->x);
-            if (out.p) p.results = out;
+            const FN(view) in = FN(place_of)(t, &t->call->x), out = FN(place_of)(t, &t->call->out);
+            if (in.p) p.coming = FN(lines_of)(in, t->batch * VL);
+            if (out.p) p.results = FN(lines_of)(out, 0);
         }
+    } else if (layout == LAYOUT_LONG) {
+        p.coming = FN(lines_of)(x, VL);
+        p.results = FN(lines_of)(p.results, 0);
     } else {
-        p.coming.p += layout == LAYOUT_LONG
-                          ? VL
-                          : (1 + SG_LOOKS_AHEAD) * (t->n <= BLOCK_N ? FN(to_next_tile)(t) : BLOCK_N);
-        if (keep) p.results.p += FN(write_ahead) *FN(step_of)(layout, e);
+        p.coming.p += (1 + SG_LOOKS_AHEAD) * (t->n <= BLOCK_N ? FN(to_next_tile)(t) : BLOCK_N);
     }
+    if (keep && layout != LAYOUT_SHORT) p.results.p += FN(write_ahead) *FN(step_of)(layout, e);
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
         t->looked->p = next;
         t->looked->row = t->n <= BLOCK_N ? t->row + t->rows : t->row;

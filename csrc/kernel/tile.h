@@ -309,11 +309,11 @@ SG_INLINE FN(view) FN(place_of)(const FN(tile) *t, const sg_array *a) {
     if (!a->data || a->axis == 0 || !FN(is_direct)(LAYOUT_SHORT, t, a)) return FN(nowhere)();
     return FN(stand)(LAYOUT_SHORT, t, a);
 }
-/* Where the same tile of the next ones that are done together stands, or nowhere. */
-SG_INLINE FN(view) FN(next_batch)(const FN(tile) *t, const sg_array *a) {
-    FN(view) x = FN(place_of)(t, a);
-    if (x.p) x.p += t->batch * VL;
-    return x;
+/* Lines of the cache that rows in lanes are asked for by: the last of each vector, `rows` further. The first one's, where a vector crosses a line, is that of
+ * the tile before. Zen 2, us: (16, 1000, 14, 14), classes 784 bytes apart, softmax 3670 -> 2650, loss + gradient 4480 -> 3110, float64 8060 -> 6760, 10200 ->
+ * 7970. */
+SG_INLINE FN(view) FN(lines_of)(FN(view) x, ptrdiff_t rows) {
+    return (FN(view)){x.p + rows + VL - 1, x.step, x.row};
 }
 /* Rows in lanes into `buffer`. The tile after the next one is asked for meanwhile: the hardware's prefetchers do not follow as many streams as there
  * are classes. */
@@ -321,12 +321,12 @@ SG_INLINE void FN(bring)(FN(view) x, ptrdiff_t n, real *buffer) {
     for (ptrdiff_t i = 0; i < n; i++) {
         const real *p = x.p + i * x.step;
         vstore(buffer + i * VL, vload(p));
-        SG_PREFETCH(p + 2 * VL);
+        SG_PREFETCH(p + 3 * VL - 1);
     }
 }
 /* Beside vector v of a result of rows in lanes: the line that the next tile's goes to is asked for. */
 SG_INLINE void FN(ask_for_next)(int layout, FN(view) to, ptrdiff_t v) {
-    if (layout == LAYOUT_SHORT) SG_PREFETCH_WRITE(to.p + v * to.step + VL);
+    if (layout != LAYOUT_ACROSS) SG_PREFETCH_WRITE(to.p + v * to.step + 2 * VL - 1);
 }
 /* `a` as vectors: as it stands, or brought into `buffer`. Rows in lanes always are: where classes are a multiple of 4096
  * bytes apart their lines share a set of the L1 cache, and would not stay there from pass to pass: (8, 21, 160, 160)
