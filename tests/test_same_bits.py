@@ -222,6 +222,33 @@ def test_matrices_anywhere(isa, dtype, threads, n, inner, in_place):
                 assert_same_bits(found, expected, f"{name}, {offset}, {count} threads")
 
 
+@pytest.mark.parametrize("n", [8, 9, 10, 11, 56, 57, 75, 384, 385])
+def test_runs_of_products(isa, dtype, threads, n):
+    """softmax_vjp along another axis goes class by class over up to a page of neighbours; rows whose pairs overflow or underflow are done once more."""
+    inner = 1100 if n < 100 else 300
+    rng = np.random.default_rng(n)
+    y, v = rng.random((2, inner, n)).astype(dtype), rng.normal(0, 3, (2, inner, n)).astype(dtype)
+    large, small = np.finfo(dtype).max, np.finfo(dtype).smallest_normal
+    v[0, 3, :4] = large
+    v[0, 700 % inner, -3:] = -large
+    v[1, 64, 0] = np.nan
+    v[1, 250, n // 2] = np.inf
+    y[1, 129] *= small
+    v[1, 129] *= small
+    expected = np.moveaxis(sg.softmax_vjp(y, v), -1, 1)
+    for offset in (0, 4):
+        for count in (1, 2, 3):
+            threads(count)
+            of_y, of_v = (at_offset(np.moveaxis(a, -1, 1), offset) for a in (y, v))
+            for out in (at_offset(np.zeros_like(of_y), offset), of_y.copy(), None):
+                if out is not None and np.array_equal(out, of_y):
+                    found = sg.softmax_vjp(out, of_v, 1, out=out)
+                else:
+                    found = sg.softmax_vjp(of_y, of_v, 1, out=out)
+                assert_same_bits(found, expected, f"{offset}, {count} threads")
+            assert_same_bits(sg.softmax_vjp(of_y, of_v, 1, out=of_v), expected, f"{offset}, out = v")
+
+
 @few_sizes
 def test_layouts(isa, dtype, n):
     x, y, t = data(n, dtype)

@@ -422,7 +422,7 @@ SG_NOINLINE FN(weights) FN(weights_of)(int layout, const FN(tile) *t, real *buff
 /* Those of row r of a tile from class `begin` on. */
 SG_INLINE FN(weights) FN(weights_from)(int layout, const FN(weights) *w, int r, ptrdiff_t begin) {
     FN(weights) some = *w;
-    if (w->y.p && layout == LAYOUT_ACROSS) some.y = FN(from_class)(FN(row_of)(w->y, r), begin);
+    if (w->y.p && layout == LAYOUT_ACROSS) some.y = FN(further)(FN(row_of)(w->y, r), begin);
     else if (w->y.p) some.y.p += begin * w->y.step;
     if (w->weight) some.weight += begin;
     return some;

@@ -27,8 +27,7 @@ SG_INLINE void FN(make_rows)(int terms, int layout, int rows, FN(view) x, FN(vie
             const vreal h = vset1(high->lane[r]), l = vset1(low->lane[r]);
             const FN(view) xr = FN(row_of)(x, r), to = FN(row_of)(out, r);
             EACH_PART(to.p, n, begin, end)
-            FN(make_row)(terms, layout, FN(from_class)(xr, begin), FN(from_class)(to, begin), end - begin, h,
-                         l);
+            FN(make_row)(terms, layout, FN(further)(xr, begin), FN(further)(to, begin), end - begin, h, l);
         }
         return;
     }
@@ -37,8 +36,8 @@ SG_INLINE void FN(make_rows)(int terms, int layout, int rows, FN(view) x, FN(vie
     const ptrdiff_t whole = rows > 1 ? n / VL * VL : n;
     for (ptrdiff_t begin = 0, end = whole; begin < n; begin = end, end = n)
         for (int r = 0; r < rows; r++)
-            FN(make_row)(terms, layout, FN(from_class)(FN(row_of)(x, r), begin),
-                         FN(from_class)(FN(row_of)(out, r), begin), end - begin, vset1(high->lane[r]),
+            FN(make_row)(terms, layout, FN(further)(FN(row_of)(x, r), begin),
+                         FN(further)(FN(row_of)(out, r), begin), end - begin, vset1(high->lane[r]),
                          vset1(low->lane[r]));
 }
 

@@ -39,7 +39,8 @@ typedef struct {
 struct FN(tile_) {
     const sg_call *call;
     ptrdiff_t n, row, o, i;
-    int rows, layout, batch; /* so many tiles in lanes are done together, at most */
+    int rows; /* VL at most, but of a run (walk.h) */
+    int layout, batch; /* so many tiles in lanes are done together, at most */
     int direct; /* lanes: the rows are neighbours in one (n, inner) matrix */
     char *scratch; /* rows of more than SHORT_N classes only */
     wide unit; /* what gradients are multiplied by: 1 / (temperature norm) */
@@ -96,8 +97,8 @@ SG_INLINE void FN(set_wide_lane)(FN(wide_lanes) *to, int r, wide a) {
 
 SG_INLINE int FN(passes)(int layout, const FN(tile) *t) { return layout == LAYOUT_ACROSS ? t->rows : 1; }
 SG_INLINE FN(view) FN(row_of)(FN(view) x, int r) { return (FN(view)){x.p + r * x.row, x.step, x.row}; }
-/* Across, from class i on, a multiple of VL. */
-SG_INLINE FN(view) FN(from_class)(FN(view) x, ptrdiff_t i) { return (FN(view)){x.p + i, x.step, x.row}; }
+/* i elements further: across from class i on, a multiple of VL; in lanes the rows that are i further. */
+SG_INLINE FN(view) FN(further)(FN(view) x, ptrdiff_t i) { return (FN(view)){x.p + i, x.step, x.row}; }
 /* Across, row r's value in every lane; in lanes the values as they are. */
 SG_INLINE FN(lanes) FN(lanes_of)(vreal a) {
     FN(lanes) lanes;
@@ -312,9 +313,7 @@ SG_INLINE FN(view) FN(place_of)(const FN(tile) *t, const sg_array *a) {
 /* Lines of the cache that rows in lanes are asked for by: the last of each vector, `rows` further. The first one's, where a vector crosses a line, is that of
  * the tile before. Zen 2, us: (16, 1000, 14, 14), classes 784 bytes apart, softmax 3670 -> 2650, loss + gradient 4480 -> 3110, float64 8060 -> 6760, 10200 ->
  * 7970. */
-SG_INLINE FN(view) FN(lines_of)(FN(view) x, ptrdiff_t rows) {
-    return (FN(view)){x.p + rows + VL - 1, x.step, x.row};
-}
+SG_INLINE FN(view) FN(lines_of)(FN(view) x, ptrdiff_t rows) { return FN(further)(x, rows + VL - 1); }
 /* Rows in lanes into `buffer`. The tile after the next one is asked for meanwhile: the hardware's prefetchers do not follow as many streams as there
  * are classes. */
 SG_INLINE void FN(bring)(FN(view) x, ptrdiff_t n, real *buffer) {

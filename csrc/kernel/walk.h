@@ -22,6 +22,15 @@ SG_INLINE int FN(can_be_many)(const sg_call *c) {
 /* Whether few rows of few classes go across: a tile in lanes costs as much for one row as for VL. */
 SG_INLINE int FN(are_few)(ptrdiff_t rows, ptrdiff_t n) { return rows * (n / VL + SG_ROW_COST) <= n; }
 
+/* Of products with Jacobians a tile of neighbours in lanes may be of so many rows: a run (products.h). */
+SG_INLINE ptrdiff_t FN(run_of)(ptrdiff_t n) {
+    const ptrdiff_t most = SG_RUN_BYTES / sizeof(real), fit = SG_RUNS_BYTES / (n * (ptrdiff_t)sizeof(real));
+    return n < SG_RUN_N || fit < 8 * VL ? VL : fit < most ? fit : most;
+}
+/* As many of `rows` as one takes. */
+SG_INLINE int FN(vectors_of)(ptrdiff_t rows, ptrdiff_t run) {
+    return (int)((rows < run ? rows : run) / VL * VL);
+}
 /* How many tiles in lanes are done together: as many as a buffer holds. */
 SG_INLINE int FN(batch_of)(ptrdiff_t n) {
     const ptrdiff_t most = SHORT_N / n;
@@ -78,6 +87,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
     const int any_staged = kind == SG_ANY_ORDER && sg_is_staged(c);
     const ptrdiff_t tile_bytes = kind == SG_PRODUCTS && !c->x.half ? SG_PRODUCT_BYTES : SG_TILE_BYTES;
+    const ptrdiff_t run = kind == SG_PRODUCTS && any_long ? FN(run_of)(c->n) : VL;
     const ptrdiff_t most_across = any_many ? tile_bytes / (c->n * (ptrdiff_t)sizeof(real)) : 1;
     int begun = 0; /* tiles that hold what all have in common */
     const ptrdiff_t at_line = FN(first_at_line)(c);
@@ -104,7 +114,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
                     const ptrdiff_t to_line = (VL + at_line - t.i % VL) % VL;
                     if (to_line > 0 && to_line < most) most = to_line;
                 }
-                t.rows = most < VL ? (int)most : VL;
+                t.rows = most < VL ? (int)most : FN(vectors_of)(most, run);
                 if (count == begun) tiles[begun++] = t;
                 /* a copy of the whole would wait for these to be stored */
                 FN(tile) *one = &tiles[count];
@@ -113,7 +123,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
                 one->i = t.i;
                 one->rows = t.rows;
                 one->layout = LAYOUT_SHORT;
-                one->direct = t.rows == VL && c->inner >= VL;
+                one->direct = t.rows >= VL && c->inner >= VL;
                 FN(go_on)(&t);
             }
             if (SG_UNLIKELY(!lanes(tiles, count)))
@@ -123,7 +133,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
         if (is_long) {
             FN(set_row)(&t, t.row - missing);
             t.layout = LAYOUT_LONG;
-            t.rows = VL;
+            t.rows = missing > 0 ? VL : FN(vectors_of)(even, run);
             done = lanes(&t, 1);
         } else {
             const ptrdiff_t most = most_across < 1 ? 1 : even < most_across ? even : most_across;
