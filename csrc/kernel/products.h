@@ -39,102 +39,6 @@ SG_INLINE wide FN(fold_rows)(const wide sums[], int rows) {
     return rows == 1 ? FN(wide_fold_lanes)(sums[0]) : FN(wide_fold_rows)(sums, rows);
 }
 
-/* Where the hardware's prefetchers do not know what comes after a row: of few classes, so far ahead. Zen 2, AVX2, us: (20000, 64) 640 -> 530, not in
- * the caches 1000 -> 890, (10000, 128) 596 -> 500, in L2 (2000, 64) 43 -> 46. Of longer rows: (10000, 1000) 6500 -> 7200. */
-enum { FN(dots_ahead) = 4096 / sizeof(real) };
-
-/* Rows in lanes are copied on the way unless g_copy is NULL, and what stands in lanes is asked for a tile or two ahead. Zen 2, us, (16, 3, 224, 224)
- * copied before, and so: 2150 -> 1820, in cache (32, 21, 28, 28) 198 -> 168; asked for (16, 1000, 14, 14) 5380 -> 4370. */
-SG_INLINE wide FN(dots)(int layout, int how, const FN(tile) *t, FN(view) y, FN(view) g, real *y_copy,
-                        real *g_copy) {
-    wide sums[VL];
-    FN(pairs) s;
-    const int narrow = layout == LAYOUT_ACROSS && t->n < SG_ALIGNED_N;
-    int r = 0;
-    do { /* a loop that gcc knows to begin */
-        const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r);
-        FN(begin_pairs)(layout, &s);
-        SG_EACH(layout, t->n, FN(round)(layout), {
-            if (full && narrow) {
-                SG_PREFETCH(gr.p + v * VL + FN(dots_ahead));
-                SG_PREFETCH(yr.p + v * VL + FN(dots_ahead));
-            }
-            const vreal a = FN(read)(layout, full, gr, v, t->n, 0),
-                        b = FN(read)(layout, full, yr, v, t->n, 0);
-            if (g_copy) {
-                vstore(g_copy + v * VL, a);
-                vstore(y_copy + v * VL, b);
-            }
-            if (layout == LAYOUT_LONG || g_copy) {
-                const int ahead = g_copy ? 2 * VL : VL;
-                SG_PREFETCH(FN(lines_of)(gr, ahead).p + v * gr.step);
-                SG_PREFETCH(FN(lines_of)(yr, ahead).p + v * yr.step);
-            }
-            FN(add_product)(layout, how, &s, l, a, b);
-        });
-        FN(close_pairs)(layout, how, &s, t->n);
-        if (layout == LAYOUT_ACROSS) sums[r] = s.sum[0];
-    } while (++r < FN(passes)(layout, t));
-    return layout == LAYOUT_ACROSS ? FN(fold_rows)(sums, t->rows) : FN(fold)(layout, s.sum);
-}
-/* The same of one row of several blocks: y and g as they stand, or block by block in the buffers. */
-SG_INLINE wide FN(dot_by_block)(int how, const FN(tile) *t, real *y_buffer, real *g_buffer) {
-    const sg_call *c = t->call;
-    FN(pairs) s;
-    FN(begin_pairs)(LAYOUT_ACROSS, &s);
-    for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
-        const ptrdiff_t n = FN(block_size)(t->n, b);
-        const FN(view) y = FN(open_block)(t, &c->x, b, n, y_buffer),
-                       g = FN(open_block)(t, &c->g, b, n, g_buffer);
-        SG_EACH(LAYOUT_ACROSS, n, 4, {
-            FN(add_product)(LAYOUT_ACROSS, how, &s, l, FN(read)(LAYOUT_ACROSS, full, g, v, n, 0),
-                            FN(read)(LAYOUT_ACROSS, full, y, v, n, 0));
-        });
-    }
-    FN(close_pairs)(LAYOUT_ACROSS, how, &s, t->n);
-    return FN(fold)(LAYOUT_ACROSS, s.sum);
-}
-
-#if REAL_IS_FLOAT
-/* Rows whose pairs may have overflowed, or lost digits below the smallest normal number. (Of float64 nothing wider is at hand.) */
-SG_INLINE vmask FN(needs_exact)(wide dot) {
-    const vreal d = FN(wide_round)(dot), size = vmax(d, vsub(vset1(0), d));
-    const vmask good = mand(vlt(vset1(1 / REAL_FACTOR), size), vlt(size, vset1(REAL_FACTOR)));
-    return mnot(good);
-}
-SG_NOINLINE wide FN(exact_across)(const FN(tile) *t, FN(view) y, FN(view) g) {
-    return FN(dots)(LAYOUT_ACROSS, SG_ONE_BY_ONE, t, y, g, NULL, NULL);
-}
-SG_NOINLINE wide FN(exact_short)(const FN(tile) *t, FN(view) y, FN(view) g) {
-    return FN(dots)(LAYOUT_SHORT, SG_ONE_BY_ONE, t, y, g, NULL, NULL);
-}
-SG_NOINLINE wide FN(exact_long)(const FN(tile) *t, FN(view) y, FN(view) g) {
-    return FN(dots)(LAYOUT_LONG, SG_ONE_BY_ONE, t, y, g, NULL, NULL);
-}
-SG_NOINLINE wide FN(exact_by_block)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
-    return FN(dot_by_block)(SG_ONE_BY_ONE, t, y_buffer, g_buffer);
-}
-/* Lanes without a row hold 0. */
-#define IF_NEEDED(rows, dot, exact)                                                         \
-    do {                                                                                    \
-        const vmask bad_ = FN(needs_exact)(dot), rows_ = vlt(viota(), vset1((real)(rows))); \
-        if (SG_UNLIKELY(many(mand(bad_, rows_)))) dot = FN(wide_select)(bad_, exact, dot);  \
-    } while (0)
-#else
-#define IF_NEEDED(rows, dot, exact) ((void)0)
-#endif
-
-/* The dot product of each row, in its lane. */
-SG_INLINE wide FN(dot_rows)(int layout, const FN(tile) *t, FN(view) y, FN(view) g, real *y_copy,
-                            real *g_copy) {
-    wide dot = FN(dots)(layout, SG_IN_PAIRS, t, y, g, y_copy, g_copy);
-    IF_NEEDED(t->rows, dot,
-              layout == LAYOUT_ACROSS  ? FN(exact_across)(t, y, g)
-              : layout == LAYOUT_SHORT ? FN(exact_short)(t, y, g)
-                                       : FN(exact_long)(t, y, g));
-    return dot;
-}
-
 /* What a dot product is subtracted as; y (g - dot), with one rounding less than of the difference and then of its product. */
 typedef struct { vreal high, minus_low; } FN(dot_parts);
 
@@ -162,6 +66,112 @@ SG_INLINE void FN(differences_aligned)(FN(view) y, FN(view) g, FN(view) to, ptrd
     FN(differences)(LAYOUT_ACROSS, FN(further)(y, begin), FN(further)(g, begin), FN(further)(to, begin),
                     end - begin, high, minus_low);
 }
+/* The rows of a tile across whose dot products are known, row by row beside those of the next one, as long as there is one. */
+SG_INLINE void FN(due_differences)(FN(view) y, FN(view) g, FN(view) out, ptrdiff_t n, const FN(due) *due,
+                                   int r) {
+    const vreal high = vset1(due->high.lane[r]), minus_low = vset1(due->low.lane[r]);
+    if (n >= SG_ALIGNED_N)
+        FN(differences_aligned)(FN(row_of)(y, r), FN(row_of)(g, r), FN(row_of)(out, r), n, high, minus_low);
+    else
+        FN(differences)(LAYOUT_ACROSS, FN(row_of)(y, r), FN(row_of)(g, r), FN(row_of)(out, r), n, high,
+                        minus_low);
+}
+
+/* Where the hardware's prefetchers do not know what comes after a row: of few classes, so far ahead. Zen 2, AVX2, us: (20000, 64) 640 -> 530, not in
+ * the caches 1000 -> 890, (10000, 128) 596 -> 500, in L2 (2000, 64) 43 -> 46. Of longer rows: (10000, 1000) 6500 -> 7200. */
+enum { FN(dots_ahead) = 4096 / sizeof(real) };
+
+/* The products of one row across, or of the rows in lanes. These are copied on the way unless g_copy is NULL, and asked for a tile or two ahead. Zen 2, us, (16, 3,
+ * 224, 224) copied before, and so: 2150 -> 1820, in cache (32, 21, 28, 28) 198 -> 168; asked for (16, 1000, 14, 14) 5380 -> 4370. */
+SG_INLINE void FN(add_products)(int layout, int how, ptrdiff_t n, FN(view) y, FN(view) g, real *y_copy,
+                                real *g_copy, FN(pairs) *s) {
+    const int narrow = layout == LAYOUT_ACROSS && n < SG_ALIGNED_N;
+    FN(begin_pairs)(layout, s);
+    SG_EACH(layout, n, FN(round)(layout), {
+        const vreal a = FN(read)(layout, full, g, v, n, 0), b = FN(read)(layout, full, y, v, n, 0);
+        if (full && narrow) {
+            SG_PREFETCH(g.p + v * VL + FN(dots_ahead));
+            SG_PREFETCH(y.p + v * VL + FN(dots_ahead));
+        }
+        if (g_copy) {
+            vstore(g_copy + v * VL, a);
+            vstore(y_copy + v * VL, b);
+        }
+        if (layout == LAYOUT_LONG || g_copy) {
+            const int ahead = g_copy ? 2 * VL : VL;
+            SG_PREFETCH(FN(lines_of)(g, ahead).p + v * g.step);
+            SG_PREFETCH(FN(lines_of)(y, ahead).p + v * y.step);
+        }
+        FN(add_product)(layout, how, s, l, a, b);
+    });
+    FN(close_pairs)(layout, how, s, n);
+}
+/* The dot product of each row, in its lane. */
+SG_INLINE wide FN(dots_across)(int how, const FN(tile) *t, FN(view) y, FN(view) g, const FN(due) *due) {
+    wide sums[VL];
+    const int makes = due && due->rows > 0;
+    const FN(view) due_y = makes ? due->x : y, due_g = makes ? due->g : g, due_out = makes ? due->out : y;
+    int r = 0;
+    do { /* a loop that gcc knows to begin */
+        FN(pairs) s;
+        FN(add_products)(LAYOUT_ACROSS, how, t->n, FN(row_of)(y, r), FN(row_of)(g, r), NULL, NULL, &s);
+        sums[r] = s.sum[0];
+        if (makes) FN(due_differences)(due_y, due_g, due_out, t->n, due, r);
+    } while (++r < t->rows);
+    return FN(fold_rows)(sums, t->rows);
+}
+SG_INLINE wide FN(dots_in_lanes)(int layout, int how, const FN(tile) *t, FN(view) y, FN(view) g, real *y_copy,
+                                 real *g_copy) {
+    FN(pairs) s;
+    FN(add_products)(layout, how, t->n, y, g, y_copy, g_copy, &s);
+    return FN(fold)(layout, s.sum);
+}
+/* The same of one row of several blocks: y and g as they stand, or block by block in the buffers. */
+SG_INLINE wide FN(dot_by_block)(int how, const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    const sg_call *c = t->call;
+    FN(pairs) s;
+    FN(begin_pairs)(LAYOUT_ACROSS, &s);
+    for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
+        const ptrdiff_t n = FN(block_size)(t->n, b);
+        const FN(view) y = FN(open_block)(t, &c->x, b, n, y_buffer),
+                       g = FN(open_block)(t, &c->g, b, n, g_buffer);
+        SG_EACH(LAYOUT_ACROSS, n, 4, {
+            FN(add_product)(LAYOUT_ACROSS, how, &s, l, FN(read)(LAYOUT_ACROSS, full, g, v, n, 0),
+                            FN(read)(LAYOUT_ACROSS, full, y, v, n, 0));
+        });
+    }
+    FN(close_pairs)(LAYOUT_ACROSS, how, &s, t->n);
+    return FN(fold)(LAYOUT_ACROSS, s.sum);
+}
+
+#if REAL_IS_FLOAT
+/* Rows whose pairs may have overflowed, or lost digits below the smallest normal number. (Of float64 nothing wider is at hand.) */
+SG_INLINE vmask FN(needs_exact)(wide dot) {
+    const vreal d = FN(wide_round)(dot), size = vmax(d, vsub(vset1(0), d));
+    const vmask good = mand(vlt(vset1(1 / REAL_FACTOR), size), vlt(size, vset1(REAL_FACTOR)));
+    return mnot(good);
+}
+SG_NOINLINE wide FN(exact_across)(const FN(tile) *t, FN(view) y, FN(view) g) {
+    return FN(dots_across)(SG_ONE_BY_ONE, t, y, g, NULL);
+}
+SG_NOINLINE wide FN(exact_short)(const FN(tile) *t, FN(view) y, FN(view) g) {
+    return FN(dots_in_lanes)(LAYOUT_SHORT, SG_ONE_BY_ONE, t, y, g, NULL, NULL);
+}
+SG_NOINLINE wide FN(exact_long)(const FN(tile) *t, FN(view) y, FN(view) g) {
+    return FN(dots_in_lanes)(LAYOUT_LONG, SG_ONE_BY_ONE, t, y, g, NULL, NULL);
+}
+SG_NOINLINE wide FN(exact_by_block)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    return FN(dot_by_block)(SG_ONE_BY_ONE, t, y_buffer, g_buffer);
+}
+/* Lanes without a row hold 0. */
+#define IF_NEEDED(rows, dot, exact)                                                         \
+    do {                                                                                    \
+        const vmask bad_ = FN(needs_exact)(dot), rows_ = vlt(viota(), vset1((real)(rows))); \
+        if (SG_UNLIKELY(many(mand(bad_, rows_)))) dot = FN(wide_select)(bad_, exact, dot);  \
+    } while (0)
+#else
+#define IF_NEEDED(rows, dot, exact) ((void)0)
+#endif
 
 SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
     const sg_call *c = t->call;
@@ -293,6 +303,51 @@ SG_NOINLINE void FN(softmax_vjp_run)(const FN(tile) *t) {
     }
 }
 
+/* Rows across. Their results are left to the next tile if there is one, which is as large: row by row, so that reads and writes take turns. Zen 2, us, caches
+ * cold: (20000, 64) 870 -> 770, (10000, 128) 920 -> 785, float64 (10000, 100) 1490 -> 1240, (3000, 300) 700 -> 625; in cache (2000, 64) 45 -> 48, (300, 300)
+ * 26 -> 25. Of longer rows, of which a tile has two, (300, 1000) 73 -> 81. */
+SG_INLINE void FN(softmax_vjp_rows)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    enum { POSTPONED = 4 };
+    const sg_call *c = t->call;
+    FN(due) *const due = &t->looked->due;
+    const FN(view) y = FN(open)(LAYOUT_ACROSS, t, &c->x, y_buffer),
+                   g = FN(open)(LAYOUT_ACROSS, t, &c->g, g_buffer);
+    wide dot = FN(dots_across)(SG_IN_PAIRS, t, y, g, due);
+    IF_NEEDED(t->rows, dot, FN(exact_across)(t, y, g));
+    const FN(dot_parts) d = FN(parts_of)(dot);
+    due->x = y;
+    due->g = g;
+    due->out = FN(open_out)(LAYOUT_ACROSS, t, &c->out, y_buffer);
+    due->high = FN(lanes_of)(d.high);
+    due->low = FN(lanes_of)(d.minus_low);
+    due->rows = t->rows;
+    if (t->rows >= POSTPONED && t->after >= t->rows) return;
+    for (int r = 0; r < t->rows; r++) FN(due_differences)(y, g, due->out, t->n, due, r);
+    due->rows = 0;
+    FN(close_out)(LAYOUT_ACROSS, t, &c->out, due->out);
+}
+/* Rows in lanes. */
+SG_INLINE void FN(softmax_vjp_vectors)(int layout, const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    const sg_call *c = t->call;
+    FN(view) y = FN(nowhere)(), g = y;
+    if (layout == LAYOUT_SHORT) y = FN(place_of)(t, &c->x), g = FN(place_of)(t, &c->g);
+    wide dot;
+    if (y.p && g.p) {
+        dot = FN(dots_in_lanes)(layout, SG_IN_PAIRS, t, y, g, y_buffer, g_buffer);
+        y = (FN(view)){y_buffer, VL, 0};
+        g = (FN(view)){g_buffer, VL, 0};
+    } else {
+        y = FN(open)(layout, t, &c->x, y_buffer);
+        g = FN(open)(layout, t, &c->g, g_buffer);
+        dot = FN(dots_in_lanes)(layout, SG_IN_PAIRS, t, y, g, NULL, NULL);
+    }
+    IF_NEEDED(t->rows, dot, layout == LAYOUT_SHORT ? FN(exact_short)(t, y, g) : FN(exact_long)(t, y, g));
+    const FN(dot_parts) d = FN(parts_of)(dot);
+    const FN(view) out = FN(open_out)(layout, t, &c->out, y_buffer);
+    FN(differences)(layout, y, g, out, t->n, d.high, d.minus_low);
+    FN(close_out)(layout, t, &c->out, out);
+}
+
 /* y (g - sum(g y)). The same to the right by symmetry. */
 SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
 #if REAL_IS_FLOAT
@@ -312,30 +367,8 @@ SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
         FN(softmax_vjp_row)(t, y_buffer, g_buffer);
         return 1;
     }
-    FN(view) y, g;
-    wide dot;
-    if (layout == LAYOUT_SHORT && FN(place_of)(t, &t->call->x).p && FN(place_of)(t, &t->call->g).p) {
-        dot = FN(dot_rows)(layout, t, FN(place_of)(t, &t->call->x), FN(place_of)(t, &t->call->g), y_buffer,
-                           g_buffer);
-        y = (FN(view)){y_buffer, VL, 0};
-        g = (FN(view)){g_buffer, VL, 0};
-    } else {
-        y = FN(open)(layout, t, &t->call->x, y_buffer);
-        g = FN(open)(layout, t, &t->call->g, g_buffer);
-        dot = FN(dot_rows)(layout, t, y, g, NULL, NULL);
-    }
-    const FN(dot_parts) d = FN(parts_of)(dot);
-    const FN(view) out = FN(open_out)(layout, t, &t->call->out, y_buffer);
-    const FN(lanes) high_of = FN(lanes_of)(d.high), low_of = FN(lanes_of)(d.minus_low);
-    if (layout == LAYOUT_ACROSS && t->n >= SG_ALIGNED_N)
-        for (int r = 0; r < t->rows; r++)
-            FN(differences_aligned)(FN(row_of)(y, r), FN(row_of)(g, r), FN(row_of)(out, r), t->n,
-                                    FN(spread)(layout, &high_of, r), FN(spread)(layout, &low_of, r));
-    else
-        for (int r = 0; r < FN(passes)(layout, t); r++)
-            FN(differences)(layout, FN(row_of)(y, r), FN(row_of)(g, r), FN(row_of)(out, r), t->n,
-                            FN(spread)(layout, &high_of, r), FN(spread)(layout, &low_of, r));
-    FN(close_out)(layout, t, &t->call->out, out);
+    if (layout == LAYOUT_ACROSS) FN(softmax_vjp_rows)(t, y_buffer, g_buffer);
+    else FN(softmax_vjp_vectors)(layout, t, y_buffer, g_buffer);
     return 1;
 }
 BOTH_LAYOUTS(softmax_vjp, SG_PRODUCTS)

@@ -20,7 +20,7 @@ typedef struct { SG_ALIGN64 double hi[VL], lo[VL]; } FN(wide_lanes);
 typedef struct { vreal max, second; } FN(largest);
 /* The results of the tile before this one that this one is to make, of `rows` rows; 0: none (results.h). */
 typedef struct {
-    FN(view) x, out;
+    FN(view) x, g, out;
     FN(lanes) high, low, entry;
     ptrdiff_t at[VL], n; /* n classes of each row */
     int rows, mended;
