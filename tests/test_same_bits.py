@@ -144,6 +144,28 @@ def test_many_rows_in_place(isa, dtype, n):
         assert_same_bits(out, function(x, *targets), function.__name__)
 
 
+@pytest.mark.parametrize("n", [57, 64, 255, 256, 300, 512, 1000], ids=ids("n"))
+def test_products_of_many_rows_in_place(isa, dtype, threads, n):
+    """Tiles of rows leave their results to the next tile, which reads what lies behind them; the last one of each thread makes its own."""
+    rows = 1200 if n < 100 else 300  # enough for three threads
+    rng = np.random.default_rng(n)
+    y, v = rng.random((rows, n)).astype(dtype), rng.normal(0, 3, (rows, n)).astype(dtype)
+    v[5, :4] = np.finfo(np.float16).max if dtype.itemsize == 2 else np.finfo(dtype).max
+    expected = np.concatenate([sg.softmax_vjp(y[r : r + 1], v[r : r + 1]) for r in range(rows)])
+    for used in (rows, 17, 7, 1):
+        for count in (1, 2, 3) if used == rows else (1,):
+            threads(count)
+            of_y, of_v = y[:used].copy(), v[:used].copy()
+            assert_same_bits(sg.softmax_vjp(of_y, of_v), expected[:used], f"{used} rows, {count}")
+            assert_same_bits(
+                sg.softmax_vjp(of_y, of_v, out=of_v), expected[:used], f"{used} rows, out = v"
+            )
+            of_v = v[:used].copy()
+            assert_same_bits(
+                sg.softmax_vjp(of_y, of_v, out=of_y), expected[:used], f"{used} rows, out = y"
+            )
+
+
 @by_size
 def test_axis_position(isa, dtype, n):
     x, y, t = data(n, dtype)
@@ -240,13 +262,15 @@ def test_runs_of_products(isa, dtype, threads, n):
         for count in (1, 2, 3):
             threads(count)
             of_y, of_v = (at_offset(np.moveaxis(a, -1, 1), offset) for a in (y, v))
-            for out in (at_offset(np.zeros_like(of_y), offset), of_y.copy(), None):
+            for out in (at_offset(np.zeros_like(of_y), offset), at_offset(of_y, offset), None):
                 if out is not None and np.array_equal(out, of_y):
                     found = sg.softmax_vjp(out, of_v, 1, out=out)
                 else:
                     found = sg.softmax_vjp(of_y, of_v, 1, out=out)
                 assert_same_bits(found, expected, f"{offset}, {count} threads")
-            assert_same_bits(sg.softmax_vjp(of_y, of_v, 1, out=of_v), expected, f"{offset}, out = v")
+            assert_same_bits(
+                sg.softmax_vjp(of_y, of_v, 1, out=of_v), expected, f"{offset}, out = v"
+            )
 
 
 @few_sizes

@@ -39,7 +39,7 @@ typedef struct {
 struct FN(tile_) {
     const sg_call *call;
     ptrdiff_t n, row, o, i;
-    int rows; /* VL at most, but of a run (walk.h) */
+    int rows; /* VL at most, more in a run of products (walk.h) */
     int layout, batch; /* so many tiles in lanes are done together, at most */
     int direct; /* lanes: the rows are neighbours in one (n, inner) matrix */
     char *scratch; /* rows of more than SHORT_N classes only */
