@@ -247,7 +247,7 @@ def test_matrices_anywhere(isa, dtype, threads, n, inner, in_place):
 @pytest.mark.parametrize("n", [8, 9, 10, 11, 56, 57, 75, 384, 385])
 def test_runs_of_products(isa, dtype, threads, n):
     """softmax_vjp along another axis goes class by class over up to a page of neighbours; rows whose pairs overflow or underflow are done once more."""
-    inner = 1100 if n < 100 else 300
+    inner = 4000 if n < 12 else 1100 if n < 100 else 300  # enough for two threads
     rng = np.random.default_rng(n)
     y, v = rng.random((2, inner, n)).astype(dtype), rng.normal(0, 3, (2, inner, n)).astype(dtype)
     large, small = np.finfo(dtype).max, np.finfo(dtype).smallest_normal
@@ -268,6 +268,9 @@ def test_runs_of_products(isa, dtype, threads, n):
                 else:
                     found = sg.softmax_vjp(of_y, of_v, 1, out=out)
                 assert_same_bits(found, expected, f"{offset}, {count} threads")
+            apart = np.zeros((2, n + 1, inner + 5), dtype)[:, :n, :inner]
+            apart[...] = of_v
+            assert_same_bits(sg.softmax_vjp(of_y, apart, 1), expected, f"{offset}, other strides")
             assert_same_bits(
                 sg.softmax_vjp(of_y, of_v, 1, out=of_v), expected, f"{offset}, out = v"
             )

@@ -25,7 +25,7 @@ enum {
      * hardware prefetches. Zen 4, us, 64 KiB and 8: vjp (300, 1000) 69 and 61, (10000, 1000) 8400 and 5600. Those of 16-bit arrays go in
      * tiles as other kernels do: 68 for 76. */
     SG_PRODUCT_BYTES = 8192,
-    /* A run of such rows (products.h): a page of each class, of fewer rows where that is so much in all; fewer classes than SG_RUN_N go in tiles. Zen 2, us: (8, 21, 160,
+    /* A run of such rows (products.h): a page of each class, of fewer rows where that is so much in all; fewer classes than SG_RUN_N go in tiles, and so many that of each less than 512 bytes would fit. Zen 2, us: (8, 21, 160,
      * 160) 2 KiB of a class 3630, 4 KiB 3020, 8 KiB 3150; (16, 50, 64, 64) 96 KiB in all 2430, 192 2210; (16, 3, 224, 224) 2460, in tiles 1820, (64, 10, 64, 64)
      * the same. */
     SG_RUN_BYTES = 4096,

@@ -82,7 +82,7 @@ SG_INLINE void FN(due_differences)(FN(view) y, FN(view) g, FN(view) out, ptrdiff
 enum { FN(dots_ahead) = 4096 / sizeof(real) };
 
 /* The products of one row across, or of the rows in lanes. These are copied on the way unless g_copy is NULL, and asked for a tile or two ahead. Zen 2, us, (16, 3,
- * 224, 224) copied before, and so: 2150 -> 1820, in cache (32, 21, 28, 28) 198 -> 168; asked for (16, 1000, 14, 14) 5380 -> 4370. */
+ * 224, 224) copied before, and so: 2150 -> 1970; (16, 1000, 14, 14) asked for: 5060 -> 4550. */
 SG_INLINE void FN(add_products)(int layout, int how, ptrdiff_t n, FN(view) y, FN(view) g, real *y_copy,
                                 real *g_copy, FN(pairs) *s) {
     const int narrow = layout == LAYOUT_ACROSS && n < SG_ALIGNED_N;
@@ -230,9 +230,9 @@ SG_INLINE void FN(softmax_vjp_halves)(int bfloat, const FN(tile) *t) {
 }
 #endif
 
-/* A run: many neighbours in lanes, class after class, as the hardware's prefetchers follow it; the sums of all rows stay in L1 meanwhile. In tiles of one
- * vector a class (8, 21, 160, 160) took 4330 us, as of 63 lines each is far from the others; it takes 3020, float64 8460 -> 5990, (16, 50, 64, 64) 3620 -> 2210,
- * in cache (32, 21, 28, 28) 198 -> 180 (Zen 2). */
+/* A run: many neighbours in lanes, class after class, as the hardware's prefetchers follow it; the sums of all rows stand in the nearest caches meanwhile. In tiles of one
+ * vector a class (8, 21, 160, 160) took 4330 us, as of 63 lines each is far from the others; it takes 3020, float64 8460 -> 5950, (16, 50, 64, 64) 3620 -> 2210,
+ * in cache (32, 21, 28, 28) 198 -> 170 (Zen 2). */
 enum { FN(run_vectors) = SG_RUN_BYTES / 64 };
 
 /* `count` classes, at most 4 so that rows' sums are loaded and stored once for these; those of the first are begun. */
@@ -270,9 +270,8 @@ SG_INLINE void FN(add_run)(ptrdiff_t first, ptrdiff_t lanes, ptrdiff_t n, ptrdif
     for (ptrdiff_t k = 0; k < rows / VL; k++) sums[k] = FN(wide_add_real)(sums[k], rests[k]);
 }
 SG_NOINLINE void FN(softmax_vjp_run)(const FN(tile) *t) {
-    enum {
-        LEVELS = 5
-    }; /* VL <= 16 lanes, folded by halves as soon as two halves are there: l and l + VL / 2 first (sum.h) */
+    /* VL <= 16 lanes, folded by halves as soon as two are there: l and l + VL / 2 first (sum.h) */
+    enum { LEVELS = 5 };
     wide sums[LEVELS][FN(run_vectors)], (*top)[FN(run_vectors)] = sums;
     FN(dot_parts) parts[FN(run_vectors)];
     const sg_call *c = t->call;

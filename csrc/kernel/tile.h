@@ -18,7 +18,7 @@ typedef struct { SG_ALIGN64 double hi[VL], lo[VL]; } FN(wide_lanes);
 
 /* The largest value and the next one, which is the same in case of a tie. NaN is passed over, -inf if there is nothing else. */
 typedef struct { vreal max, second; } FN(largest);
-/* The results of the tile before this one that this one is to make, of `rows` rows; 0: none (results.h). */
+/* The results of the tile before this one that this one is to make, of `rows` rows; 0: none (results.h; products.h, whose x is y). */
 typedef struct {
     FN(view) x, g, out;
     FN(lanes) high, low, entry;
