@@ -144,10 +144,12 @@ def test_many_rows_in_place(isa, dtype, n):
         assert_same_bits(out, function(x, *targets), function.__name__)
 
 
-@pytest.mark.parametrize("n", [57, 64, 255, 256, 300, 512, 1000], ids=ids("n"))
+@pytest.mark.parametrize(
+    "n", [57, 64, 127, 128, 150, 255, 256, 300, 512, 1000, 4095, 4096, 4097, 9000], ids=ids("n")
+)
 def test_products_of_many_rows_in_place(isa, dtype, threads, n):
     """Tiles of rows leave their results to the next tile, which reads what lies behind them; the last one of each thread makes its own."""
-    rows = 1200 if n < 100 else 300  # enough for three threads
+    rows = 1200 if n < 100 else 300 if n <= 1000 else 30  # enough for three threads
     rng = np.random.default_rng(n)
     y, v = rng.random((rows, n)).astype(dtype), rng.normal(0, 3, (rows, n)).astype(dtype)
     v[5, :4] = np.finfo(np.float16).max if dtype.itemsize == 2 else np.finfo(dtype).max
@@ -157,6 +159,11 @@ def test_products_of_many_rows_in_place(isa, dtype, threads, n):
             threads(count)
             of_y, of_v = y[:used].copy(), v[:used].copy()
             assert_same_bits(sg.softmax_vjp(of_y, of_v), expected[:used], f"{used} rows, {count}")
+            for offset in (0, 1, 5):
+                out = at_offset(np.zeros_like(of_y), offset)
+                assert_same_bits(
+                    sg.softmax_vjp(of_y, of_v, out=out), expected[:used], f"{used} rows, at {offset}"
+                )
             assert_same_bits(
                 sg.softmax_vjp(of_y, of_v, out=of_v), expected[:used], f"{used} rows, out = v"
             )

@@ -12,6 +12,7 @@ enum { SG_OVERLAPS = 0 };
 enum { SG_STREAMS = 0 };
 enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 0 };
+enum { SG_TAKES_TURNS = 0 };
 
 typedef float qf32 __attribute__((vector_size(16)));
 typedef int32_t if32 __attribute__((vector_size(16))); /* 0 or -1 in each lane of a mask */
