@@ -100,13 +100,15 @@ size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
     return sg_blocks_bytes(call->n) + (lanes > across ? lanes : across);
 }
 
-/* Large Jacobians are not read before they are written if they go past the caches; but not into memory that nobody has
- * used: the system brings that into them. Zen 4, AVX-512, into new memory, us: float64 (500, 100) 6100, 5000 since. */
+/* Large Jacobians and products are not read before they are written if they go past the caches; but not into memory that nobody has
+ * used: the system brings that into them. Zen 4, AVX-512, into new memory, us: Jacobian of float64 (500, 100) 6100, 5000 since. Nor onto what was read. */
 static bool is_streamed(const sg_call *c, size_t itemsize) {
     const ptrdiff_t rows = c->outer * c->inner;
     const char *out = c->out.data;
-    if (!out || c->row_work == 0 || rows == 0) return false;
-    if (c->row_work < SG_STREAM_JACOBIANS / (ptrdiff_t)itemsize / rows) return false;
+    if (!out || rows == 0 || out == c->x.data || out == c->g.data) return false;
+    const bool jacobian = c->row_work > 0;
+    const ptrdiff_t size = (jacobian ? SG_STREAM_JACOBIANS : SG_STREAM_PRODUCTS) / (ptrdiff_t)itemsize;
+    if ((jacobian ? c->row_work : c->n) < size / rows) return false;
     return !sg_is_new(out + (rows / c->inner / 2 * c->out.outer) * (ptrdiff_t)itemsize);
 }
 

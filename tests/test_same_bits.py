@@ -162,7 +162,9 @@ def test_products_of_many_rows_in_place(isa, dtype, threads, n):
             for offset in (0, 1, 5):
                 out = at_offset(np.zeros_like(of_y), offset)
                 assert_same_bits(
-                    sg.softmax_vjp(of_y, of_v, out=out), expected[:used], f"{used} rows, at {offset}"
+                    sg.softmax_vjp(of_y, of_v, out=out),
+                    expected[:used],
+                    f"{used} rows, at {offset}",
                 )
             assert_same_bits(
                 sg.softmax_vjp(of_y, of_v, out=of_v), expected[:used], f"{used} rows, out = v"
@@ -437,7 +439,7 @@ def test_repeated_calls(isa, dtype):
             assert_same_bits(case(x, y, t, -1), first)
 
 
-# --- results that pass by the caches (SG_STREAM_BYTES of csrc/kernel/block.h)
+# --- large results: those of products and Jacobians pass by the caches (SG_STREAM_PRODUCTS, SG_STREAM_JACOBIANS of csrc/kernel/block.h)
 
 STREAMED = {
     "softmax": lambda x, y, t, out: sg.softmax(x, out=out),
@@ -478,6 +480,30 @@ def test_large_results_anywhere(isa, dtype, n, name, threads, threads_used):
     assert getattr(sg, name)(x, out=out) is out
     assert_same_bits(out[::-1][:2], expected)
     assert (memory[[0, -2, -1]] == 99).all()
+
+
+@pytest.mark.parametrize("n", [128, 255, 256, 257, 1000, 4999], ids=ids("n"))
+@pytest.mark.parametrize("offset", [0, 1, 5])
+def test_large_products_anywhere(isa, dtype, n, offset, threads):
+    """Rows that begin and end within a line of the cache, which they then share with the next row, or with another thread's."""
+    copies = 2**24 // (40 * n * dtype.itemsize) + 1
+    x, y, _ = data(n, dtype, 40)
+    expected = np.concatenate([sg.softmax_vjp(y[r : r + 1], x[r : r + 1]) for r in range(40)])
+    many_x, many_y = np.concatenate([x] * copies), np.concatenate([y] * copies)
+    memory = np.empty(many_x.size + 200, dtype)
+    start = -memory.ctypes.data % 64 // dtype.itemsize + offset
+    out = memory[start : start + many_x.size].reshape(many_x.shape)
+    spread = np.full((len(many_x), n + 3), 99, dtype)
+    for count in (1, 2, 3):
+        threads(count)
+        memory[:] = 99
+        assert sg.softmax_vjp(many_y, many_x, out=out) is out
+        assert_same_bits(out.reshape(copies, 40, n), np.broadcast_to(expected, (copies, 40, n)))
+        assert (memory[:start] == 99).all()
+        assert (memory[start + out.size :] == 99).all()
+    sg.softmax_vjp(many_y, many_x, out=spread[:, 1:-2])
+    assert_same_bits(np.ascontiguousarray(spread[:, 1:-2]), out)
+    assert (spread[:, [0, -2, -1]] == 99).all()
 
 
 @pytest.mark.parametrize("name", ["softmax_jacobian", "log_softmax_jacobian"])

@@ -103,40 +103,86 @@ SG_INLINE void FN(add_products)(int layout, int how, int asks, ptrdiff_t n, FN(v
         FN(add_product)(layout, how, s, l, a, b);
     });
 }
+/* Large results go past the caches, in whole lines of these: where a row ends within one, that line is left open for the next row. With parts of lines stored as
+ * ever (20000, 256) took 4500 us, with all 3020, so 2730. Zen 2, us, in turns as below: (48, 151936) 4010 -> 3370, (10000, 1000) 5240 -> 4650,
+ * two threads 2850 -> 2350, 3840 -> 2970. */
+SG_INLINE int FN(goes_past)(const FN(tile) *t) {
+    const sg_array *out = &t->call->out;
+    return SG_STREAMS && t->call->stream && t->n >= SG_ALIGNED_N && t->call->inner == 1 &&
+           out->outer == t->n && (uintptr_t)out->data % sizeof(real) == 0;
+}
+/* The first results of a row, in the line that is open; the row before may be another thread's. */
+SG_INLINE void FN(end_line)(FN(view) y, FN(view) g, FN(view) to, int head, vreal high, vreal minus_low,
+                            FN(open_line) *line) {
+    const vreal first = FN(times_difference)(vload_n(y.p, head, 0), vload_n(g.p, head, 0), high, minus_low);
+    if (line->kept == 0) {
+        vstore_n(to.p, first, head);
+        return;
+    }
+    vstore_n(line->begun + line->kept, first, head);
+    vstream(line->at, vload(line->begun));
+}
+SG_INLINE void FN(close_line)(FN(open_line) *line) {
+    if (line->kept > 0) memcpy(line->at, line->begun, (size_t)line->kept * sizeof(real));
+    line->kept = 0;
+}
+/* The next n results of a row. */
+SG_INLINE void FN(due_turn)(int past, FN(view) y, FN(view) g, FN(view) to, ptrdiff_t n, vreal high,
+                            vreal minus_low, FN(open_line) *line) {
+    if (!past) {
+        FN(differences)(LAYOUT_ACROSS, y, g, to, n, high, minus_low);
+        return;
+    }
+    SG_EACH(LAYOUT_ACROSS, n, 4, {
+        const vreal a = FN(read)(LAYOUT_ACROSS, full, g, v, n, 0),
+                    s = FN(read)(LAYOUT_ACROSS, full, y, v, n, 0),
+                    d = FN(times_difference)(s, a, high, minus_low);
+        const int left = full ? VL : FN(lanes_left)(v, n);
+        if (left == VL) vstream(to.p + v * VL, d);
+        else vstore_n(line->begun, d, left);
+    });
+}
 /* Of one row across, in turns with the results of row r of what is due: so that loads and stores of memory go side by side. PyTorch has rows take turns, of 4096 bytes
  * and more that is too far apart. Zen 2, AVX2, us: (48, 151936) 5110 -> 4050, (10000, 1000) 6660 -> 5300, float64 (100, 32000) 4390 -> 3410, in cache (300, 1000)
  * 75 -> 75, float64 141 -> 138; turns of 256 to 1024 bytes 4050, 2 KiB 4500, 4 KiB 4980. */
 enum { FN(turn) = 4 * VL, FN(turns_n) = 1024 / sizeof(real) };
 
-SG_INLINE void FN(add_in_turns)(int how, ptrdiff_t n, FN(view) y, FN(view) g, const FN(due) *due, int r,
+SG_INLINE void FN(add_in_turns)(int how, int past, ptrdiff_t n, FN(view) y, FN(view) g, FN(due) *due, int r,
                                 FN(pairs) *s) {
     const vreal high = vset1(due->high.lane[r]), minus_low = vset1(due->low.lane[r]);
     const FN(view) due_y = FN(row_of)(due->x, r), due_g = FN(row_of)(due->g, r), to = FN(row_of)(due->out, r);
     const ptrdiff_t head = FN(to_line)(to.p, n);
     ptrdiff_t i = 0, at = head; /* of the products, of the results */
+    if (past) FN(end_line)(due_y, due_g, to, (int)head, high, minus_low, &due->line);
     for (; at + FN(turn) <= n; i += FN(turn), at += FN(turn)) {
         FN(add_products)(LAYOUT_ACROSS, how, 0, FN(turn), FN(further)(y, i), FN(further)(g, i), NULL, NULL,
                          s);
-        FN(differences)(LAYOUT_ACROSS, FN(further)(due_y, at), FN(further)(due_g, at), FN(further)(to, at),
-                        FN(turn), high, minus_low);
+        FN(due_turn)(past, FN(further)(due_y, at), FN(further)(due_g, at), FN(further)(to, at), FN(turn),
+                     high, minus_low, &due->line);
     }
     FN(add_products)(LAYOUT_ACROSS, how, 0, n - i, FN(further)(y, i), FN(further)(g, i), NULL, NULL, s);
-    FN(differences)(LAYOUT_ACROSS, FN(further)(due_y, at), FN(further)(due_g, at), FN(further)(to, at),
-                    n - at, high, minus_low);
-    FN(differences)(LAYOUT_ACROSS, due_y, due_g, to, head, high, minus_low);
+    FN(due_turn)(past, FN(further)(due_y, at), FN(further)(due_g, at), FN(further)(to, at), n - at, high,
+                 minus_low, &due->line);
+    if (past) {
+        due->line.kept = (int)((n - at) % VL);
+        due->line.at = to.p + n - due->line.kept;
+    } else {
+        FN(differences)(LAYOUT_ACROSS, due_y, due_g, to, head, high, minus_low);
+    }
 }
 /* The dot product of each row, in its lane. */
-SG_INLINE wide FN(dots_across)(int how, const FN(tile) *t, FN(view) y, FN(view) g, const FN(due) *due) {
+SG_INLINE wide FN(dots_across)(int how, const FN(tile) *t, FN(view) y, FN(view) g, FN(due) *due) {
     wide sums[VL];
     const ptrdiff_t n = t->n;
-    const int makes = due && due->rows > 0;
+    const int makes = due && due->rows > 0, past = FN(goes_past)(t);
     int r = 0;
     if (SG_TAKES_TURNS && makes &&
         n >= FN(turns_n)) { /* a loop of its own: in one with the other that is 3 % slower */
         do {
             FN(pairs) s;
             FN(begin_pairs)(LAYOUT_ACROSS, &s);
-            FN(add_in_turns)(how, n, FN(row_of)(y, r), FN(row_of)(g, r), due, r, &s);
+            if (past) FN(add_in_turns)(how, 1, n, FN(row_of)(y, r), FN(row_of)(g, r), due, r, &s);
+            else FN(add_in_turns)(how, 0, n, FN(row_of)(y, r), FN(row_of)(g, r), due, r, &s);
             FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
             sums[r] = s.sum[0];
         } while (++r < t->rows);
@@ -363,6 +409,8 @@ SG_INLINE void FN(softmax_vjp_rows)(const FN(tile) *t, real *y_buffer, real *g_b
     due->low = FN(lanes_of)(d.minus_low);
     due->rows = t->rows;
     if (t->rows >= POSTPONED && t->after >= t->rows && FN(stand_across)(t)) return;
+    FN(close_line)(&due->line);
+    if (SG_TAKES_TURNS && FN(goes_past)(t)) SG_FENCE();
     for (int r = 0; r < t->rows; r++) FN(due_differences)(y, g, due->out, t->n, due, r);
     due->rows = 0;
     FN(close_out)(LAYOUT_ACROSS, t, &c->out, due->out);

@@ -18,12 +18,20 @@ typedef struct { SG_ALIGN64 double hi[VL], lo[VL]; } FN(wide_lanes);
 
 /* The largest value and the next one, which is the same in case of a tie. NaN is passed over, -inf if there is nothing else. */
 typedef struct { vreal max, second; } FN(largest);
+/* Where results go past the caches, line by line: the line of which a row's results were the beginning, `kept` numbers, and the next row's are the
+ * end; 0: none. */
+typedef struct {
+    SG_ALIGN64 real begun[VL];
+    real *at;
+    int kept;
+} FN(open_line);
 /* The results of the tile before this one that this one is to make, of `rows` rows; 0: none (results.h; products.h, whose x is y). */
 typedef struct {
     FN(view) x, g, out;
     FN(lanes) high, low, entry;
     ptrdiff_t at[VL], n; /* n classes of each row */
     int rows, mended;
+    FN(open_line) line;
 } FN(due);
 
 /* Those of the logits from p on, which are of row `row` and the next, row by row, each of its lanes apart; of several rows of few classes

@@ -75,7 +75,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
     FN(tile) tiles[SG_BATCH];
     FN(looked_at) looked;
     looked.p = NULL; /* and nothing more: it is large */
-    looked.due.rows = 0;
+    looked.due.rows = looked.due.line.kept = 0;
     FN(tile) t = {.call = c,
                   .n = c->n,
                   .batch = FN(batch_of)(c->n),
