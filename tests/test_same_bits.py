@@ -506,6 +506,22 @@ def test_large_products_anywhere(isa, dtype, n, offset, threads):
     assert (spread[:, [0, -2, -1]] == 99).all()
 
 
+@pytest.mark.parametrize("n", [9, 21, 100], ids=ids("n"))
+@pytest.mark.parametrize("offset", [0, 4, 5])
+def test_large_runs_of_products(isa, dtype, n, offset, threads):
+    """Along another axis, classes that begin at a line of the cache or within one."""
+    inner = 2**24 // (2 * n * dtype.itemsize) // 32 * 32 + 32
+    rng = np.random.default_rng(n)
+    y, v = rng.random((2, inner, n)).astype(dtype), rng.normal(0, 3, (2, inner, n)).astype(dtype)
+    expected = np.moveaxis(sg.softmax_vjp(y, v), -1, 1)
+    y, v = (np.moveaxis(a, -1, 1).copy() for a in (y, v))
+    out = at_offset(np.full_like(y, 99), offset)
+    for count in (1, 2):
+        threads(count)
+        out[...] = 99
+        assert_same_bits(sg.softmax_vjp(y, v, 1, out=out), expected, f"{count} threads")
+
+
 @pytest.mark.parametrize("name", ["softmax_jacobian", "log_softmax_jacobian"])
 @pytest.mark.parametrize("n", [16, 57, 100, 333, 1529, 3057], ids=ids("n"))
 @pytest.mark.parametrize("offset", [0, 1])

@@ -375,13 +375,19 @@ SG_NOINLINE void FN(softmax_vjp_run)(const FN(tile) *t) {
                              : FN(exact_long)(t, FN(further)(y, v * VL), FN(further)(g, v * VL)));
         parts[v] = FN(parts_of)(dot);
     }
+    /* Where every class begins at a line large results go past the caches. Zen 2, us: (8, 21, 160, 160) 3050 -> 2500, two threads 1580 -> 1060; float64 6000 -> 4830. */
+    const int past = SG_STREAMS && c->stream && out.step % VL == 0 && (uintptr_t)out.p % 64 == 0;
     for (ptrdiff_t i = 0; i < n; i++) {
         const real *yi = y.p + i * y.step, *gi = g.p + i * g.step;
         real *to = out.p + i * out.step;
-        for (ptrdiff_t v = 0; v < rows / VL; v++)
-            vstore(to + v * VL, FN(times_difference)(vload(yi + v * VL), vload(gi + v * VL), parts[v].high,
-                                                     parts[v].minus_low));
+        for (ptrdiff_t v = 0; v < rows / VL; v++) {
+            const vreal d = FN(times_difference)(vload(yi + v * VL), vload(gi + v * VL), parts[v].high,
+                                                 parts[v].minus_low);
+            if (past) vstream(to + v * VL, d);
+            else vstore(to + v * VL, d);
+        }
     }
+    if (past) SG_FENCE();
 }
 
 /* Whether the rows of a call stand as they are, across, in every array. */
