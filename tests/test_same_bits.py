@@ -341,6 +341,7 @@ LONG_ROWS = {
     "far below": lambda x: x - 1e7,
     "nan": lambda x: np.where(np.arange(x.size) == 70_000, np.nan, x),
     "inf": lambda x: np.where(np.arange(x.size) % 50_000 == 9, np.inf, x),
+    "huge": lambda x: np.where(np.arange(x.size) % 50_000 < 4, 3e38, x),
     "-inf but for one": lambda x: np.where(np.arange(x.size) == 123_456, 1.0, -np.inf),
     "nothing but -inf": lambda x: np.full(x.size, -np.inf),
     "constant": np.zeros_like,
@@ -366,7 +367,7 @@ def test_one_long_row_and_threads(isa, threads, kind, name, n):
             (
                 sg.softmax(x), sg.log_softmax(x), sg.logsumexp(x), sg.cross_entropy(x, label),
                 *sg.cross_entropy_value_and_grad(x, label), *sg.cross_entropy_grad_hess(x, label),
-                *sg.cross_entropy_value_and_grad(x, weights),
+                *sg.cross_entropy_value_and_grad(x, weights), sg.softmax_vjp(weights, x),
             )
         )  # fmt: skip
         assert_same_bits(results[-1], results[0], f"{count} threads")
@@ -375,9 +376,12 @@ def test_one_long_row_and_threads(isa, threads, kind, name, n):
         assert_same_bits(in_place, results[0][4:6], "in place")
         in_place = sg.cross_entropy_value_and_grad(copies[2], weights, out=copies[2])
         assert_same_bits(in_place, results[0][8:10], "in place")
+        copy = x.copy()
+        assert_same_bits(sg.softmax_vjp(weights, copy, out=copy), results[0][10], "in place")
         assert_same_bits(sg.softmax(stepped), results[0][0], "stepped")
         assert_same_bits(sg.logsumexp(stepped), results[0][2], "stepped")
         assert_same_bits(sg.cross_entropy(stepped, weights), results[0][8], "stepped")
+        assert_same_bits(sg.softmax_vjp(weights, stepped), results[0][10], "stepped")
 
 
 @by_case

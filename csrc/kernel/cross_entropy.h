@@ -190,9 +190,6 @@ SG_BODY wide FN(label_entry)(wide top, wide inverse, wide unit) {
     wide entry = FN(wide_mul)(top, FN(wide_ldexp)(first, K));
     return FN(wide_select)(large, entry, FN(wide_mul)(entry, unit));
 }
-SG_BODY wide FN(lse_of)(const FN(stats) *row, wide log) {
-    return FN(wide_add)(FN(wide_of)(row->offset), FN(wide_add)(FN(wide_of)(row->max), log));
-}
 
 /* What the gradient and the diagonal of the Hessian are made with, row by row in the lanes. */
 typedef struct {

@@ -142,33 +142,65 @@ SG_INLINE void FN(due_turn)(int past, FN(view) y, FN(view) g, FN(view) to, ptrdi
         else vstore_n(line->begun, d, left);
     });
 }
-/* Of one row across, in turns with the results of row r of what is due: so that loads and stores of memory go side by side. PyTorch has rows take turns, of 4096 bytes
- * and more that is too far apart. Zen 2, AVX2, us: (48, 151936) 5110 -> 4050, (10000, 1000) 6660 -> 5300, float64 (100, 32000) 4390 -> 3410, in cache (300, 1000)
- * 75 -> 75, float64 141 -> 138; turns of 256 to 1024 bytes 4050, 2 KiB 4500, 4 KiB 4980. */
+/* A row whose dot product is known: its results from class `at` on are due, those of the first, `head` of them, before a line of the cache, come last. */
+typedef struct {
+    FN(view) y, g, to;
+    vreal high, minus_low;
+    ptrdiff_t n, head, at;
+    FN(open_line) *line;
+} FN(due_row);
+
+SG_INLINE FN(due_row) FN(begin_due_row)(int past, ptrdiff_t n, FN(due) *due, int r) {
+    FN(due_row) d = {FN(row_of)(due->x, r),
+                     FN(row_of)(due->g, r),
+                     FN(row_of)(due->out, r),
+                     vset1(due->high.lane[r]),
+                     vset1(due->low.lane[r]),
+                     n,
+                     0,
+                     0,
+                     &due->line};
+    d.head = d.at = FN(to_line)(d.to.p, n);
+    if (past) FN(end_line)(d.y, d.g, d.to, (int)d.head, d.high, d.minus_low, d.line);
+    return d;
+}
+SG_INLINE void FN(end_due_row)(int past, const FN(due_row) *d) {
+    const ptrdiff_t rest = d->n - d->at;
+    FN(due_turn)(past, FN(further)(d->y, d->at), FN(further)(d->g, d->at), FN(further)(d->to, d->at), rest,
+                 d->high, d->minus_low, d->line);
+    if (past) {
+        d->line->kept = (int)(rest % VL);
+        d->line->at = d->to.p + d->n - d->line->kept;
+    } else {
+        FN(differences)(LAYOUT_ACROSS, d->y, d->g, d->to, d->head, d->high, d->minus_low);
+    }
+}
+/* The products of one block of a row, in turns with the results of a row that is due: so that loads and stores of memory go side by side. PyTorch has rows take turns, of
+ * 4096 bytes and more that is too far apart. Zen 2, AVX2, us: (48, 151936) 5110 -> 4050, (10000, 1000) 6660 -> 5300, float64 (100, 32000) 4390 -> 3410, in cache
+ * (300, 1000) 75 -> 75, float64 141 -> 138; turns of 256 to 1024 bytes 4050, 2 KiB 4500, 4 KiB 4980. */
 enum { FN(turn) = 4 * VL, FN(turns_n) = 1024 / sizeof(real) };
 
-SG_INLINE void FN(add_in_turns)(int how, int past, ptrdiff_t n, FN(view) y, FN(view) g, FN(due) *due, int r,
+SG_INLINE void FN(add_in_turns)(int how, int past, ptrdiff_t n, FN(view) y, FN(view) g, FN(due_row) *d,
                                 FN(pairs) *s) {
-    const vreal high = vset1(due->high.lane[r]), minus_low = vset1(due->low.lane[r]);
-    const FN(view) due_y = FN(row_of)(due->x, r), due_g = FN(row_of)(due->g, r), to = FN(row_of)(due->out, r);
-    const ptrdiff_t head = FN(to_line)(to.p, n);
-    ptrdiff_t i = 0, at = head; /* of the products, of the results */
-    if (past) FN(end_line)(due_y, due_g, to, (int)head, high, minus_low, &due->line);
-    for (; at + FN(turn) <= n; i += FN(turn), at += FN(turn)) {
+    ptrdiff_t i = 0;
+    for (; i + FN(turn) <= n && d->at + FN(turn) <= d->n; i += FN(turn), d->at += FN(turn)) {
         FN(add_products)(LAYOUT_ACROSS, how, 0, FN(turn), FN(further)(y, i), FN(further)(g, i), NULL, NULL,
                          s);
-        FN(due_turn)(past, FN(further)(due_y, at), FN(further)(due_g, at), FN(further)(to, at), FN(turn),
-                     high, minus_low, &due->line);
+        FN(due_turn)(past, FN(further)(d->y, d->at), FN(further)(d->g, d->at), FN(further)(d->to, d->at),
+                     FN(turn), d->high, d->minus_low, d->line);
     }
     FN(add_products)(LAYOUT_ACROSS, how, 0, n - i, FN(further)(y, i), FN(further)(g, i), NULL, NULL, s);
-    FN(due_turn)(past, FN(further)(due_y, at), FN(further)(due_g, at), FN(further)(to, at), n - at, high,
-                 minus_low, &due->line);
-    if (past) {
-        due->line.kept = (int)((n - at) % VL);
-        due->line.at = to.p + n - due->line.kept;
-    } else {
-        FN(differences)(LAYOUT_ACROSS, due_y, due_g, to, head, high, minus_low);
-    }
+}
+/* The sums of products of a row of one block, lane by lane, with the results of row r of what is due. */
+SG_INLINE wide FN(sums_in_turns)(int how, int past, ptrdiff_t n, FN(view) y, FN(view) g, FN(due) *due,
+                                 int r) {
+    FN(pairs) s;
+    FN(begin_pairs)(LAYOUT_ACROSS, &s);
+    FN(due_row) d = FN(begin_due_row)(past, n, due, r);
+    FN(add_in_turns)(how, past, n, y, g, &d, &s);
+    FN(end_due_row)(past, &d);
+    FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
+    return s.sum[0];
 }
 /* The dot product of each row, in its lane. */
 SG_INLINE wide FN(dots_across)(int how, const FN(tile) *t, FN(view) y, FN(view) g, FN(due) *due) {
@@ -176,15 +208,10 @@ SG_INLINE wide FN(dots_across)(int how, const FN(tile) *t, FN(view) y, FN(view) 
     const ptrdiff_t n = t->n;
     const int makes = due && due->rows > 0, past = FN(goes_past)(t);
     int r = 0;
-    if (SG_TAKES_TURNS && makes &&
-        n >= FN(turns_n)) { /* a loop of its own: in one with the other that is 3 % slower */
-        do {
-            FN(pairs) s;
-            FN(begin_pairs)(LAYOUT_ACROSS, &s);
-            if (past) FN(add_in_turns)(how, 1, n, FN(row_of)(y, r), FN(row_of)(g, r), due, r, &s);
-            else FN(add_in_turns)(how, 0, n, FN(row_of)(y, r), FN(row_of)(g, r), due, r, &s);
-            FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
-            sums[r] = s.sum[0];
+    if (SG_TAKES_TURNS && makes && n >= FN(turns_n)) {
+        do { /* a loop of its own: in one with the other that is 3 % slower */
+            sums[r] = past ? FN(sums_in_turns)(how, 1, n, FN(row_of)(y, r), FN(row_of)(g, r), due, r)
+                           : FN(sums_in_turns)(how, 0, n, FN(row_of)(y, r), FN(row_of)(g, r), due, r);
         } while (++r < t->rows);
         return FN(fold_rows)(sums, t->rows);
     }
@@ -200,30 +227,60 @@ SG_INLINE wide FN(dots_across)(int how, const FN(tile) *t, FN(view) y, FN(view) 
     } while (++r < t->rows);
     return FN(fold_rows)(sums, t->rows);
 }
+/* Sums of the first blocks of a row, lane by lane, and the next one's. */
+SG_INLINE wide FN(with_block)(wide before, wide sum, ptrdiff_t begin) {
+    return begin == 0 ? sum : FN(wide_add)(before, sum);
+}
 SG_INLINE wide FN(dots_in_lanes)(int layout, int how, const FN(tile) *t, FN(view) y, FN(view) g, real *y_copy,
                                  real *g_copy) {
-    FN(pairs) s;
-    FN(begin_pairs)(layout, &s);
-    FN(add_products)(layout, how, 0, t->n, y, g, y_copy, g_copy, &s);
-    FN(close_pairs)(layout, how, &s, t->n);
-    return FN(fold)(layout, s.sum);
+    wide total[VL];
+    ptrdiff_t b = 0;
+    do {
+        const ptrdiff_t n = layout == LAYOUT_LONG ? FN(block_size)(t->n, b) : t->n;
+        FN(pairs) s;
+        FN(begin_pairs)(layout, &s);
+        FN(add_products)(layout, how, 0, n, FN(further)(y, b * y.step), FN(further)(g, b * g.step), y_copy,
+                         g_copy, &s);
+        FN(close_pairs)(layout, how, &s, n);
+        for (int l = 0; l < FN(phases)(layout); l++) total[l] = FN(with_block)(total[l], s.sum[l], b);
+        b += BLOCK_N;
+    } while (layout == LAYOUT_LONG && b < t->n);
+    return FN(fold)(layout, total);
 }
-/* The same of one row of several blocks: y and g as they stand, or block by block in the buffers. */
-SG_INLINE wide FN(dot_by_block)(int how, const FN(tile) *t, real *y_buffer, real *g_buffer) {
-    const sg_call *c = t->call;
+/* The sums of products of a block of one row, lane by lane. */
+SG_INLINE wide FN(sums_of_block)(int how, ptrdiff_t n, FN(view) y, FN(view) g) {
     FN(pairs) s;
     FN(begin_pairs)(LAYOUT_ACROSS, &s);
+    FN(add_products)(LAYOUT_ACROSS, how, 0, n, y, g, NULL, NULL, &s);
+    FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
+    return s.sum[0];
+}
+/* The dot product of one row of several blocks: y and g as they stand, or block by block in the buffers. */
+SG_INLINE wide FN(dot_by_block)(int how, const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    const sg_call *c = t->call;
+    wide total = FN(zero)();
     for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
         const ptrdiff_t n = FN(block_size)(t->n, b);
         const FN(view) y = FN(open_block)(t, &c->x, b, n, y_buffer),
                        g = FN(open_block)(t, &c->g, b, n, g_buffer);
-        SG_EACH(LAYOUT_ACROSS, n, 4, {
-            FN(add_product)(LAYOUT_ACROSS, how, &s, l, FN(read)(LAYOUT_ACROSS, full, g, v, n, 0),
-                            FN(read)(LAYOUT_ACROSS, full, y, v, n, 0));
-        });
+        total = FN(with_block)(total, FN(sums_of_block)(how, n, y, g), b);
     }
-    FN(close_pairs)(LAYOUT_ACROSS, how, &s, t->n);
-    return FN(fold)(LAYOUT_ACROSS, s.sum);
+    return FN(wide_fold_lanes)(total);
+}
+/* The same of a row that stands as it is, in turns with the results of the row that is due. */
+SG_INLINE wide FN(dot_in_turns)(int past, const FN(tile) *t, FN(view) y, FN(view) g, FN(due) *due) {
+    wide total = FN(zero)();
+    FN(due_row) d = FN(begin_due_row)(past, t->n, due, 0);
+    for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
+        const ptrdiff_t n = FN(block_size)(t->n, b);
+        FN(pairs) s;
+        FN(begin_pairs)(LAYOUT_ACROSS, &s);
+        FN(add_in_turns)(SG_IN_PAIRS, past, n, FN(further)(y, b), FN(further)(g, b), &d, &s);
+        FN(close_pairs)(LAYOUT_ACROSS, SG_IN_PAIRS, &s, n);
+        total = FN(with_block)(total, s.sum[0], b);
+    }
+    FN(end_due_row)(past, &d);
+    return FN(wide_fold_lanes)(total);
 }
 
 #if REAL_IS_FLOAT
@@ -255,37 +312,37 @@ SG_NOINLINE wide FN(exact_by_block)(const FN(tile) *t, real *y_buffer, real *g_b
 #define IF_NEEDED(rows, dot, exact) ((void)0)
 #endif
 
-SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
-    const sg_call *c = t->call;
-    wide dot = FN(dot_by_block)(SG_IN_PAIRS, t, y_buffer, g_buffer);
-    IF_NEEDED(t->rows, dot, FN(exact_by_block)(t, y_buffer, g_buffer));
-    const FN(dot_parts) d = FN(parts_of)(dot);
-    for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
-        const ptrdiff_t n = FN(block_size)(t->n, b);
-        const FN(view) y = FN(open_block)(t, &c->x, b, n, y_buffer),
-                       g = FN(open_block)(t, &c->g, b, n, g_buffer);
-        const FN(view) to = FN(open_out_block)(t, &c->out, b, y_buffer);
-        FN(differences_aligned)(y, g, to, n, d.high, d.minus_low);
-        FN(close_block)(t, &c->out, b, n, to);
-    }
-}
-
 #if REAL_IS_FLOAT
 /* Contiguous rows of 16-bit numbers, from memory to the vectors and back: no floats in between that are stored and loaded twice.
  * Zen 4, us, by a float copy of a block and so: softmax_vjp of bfloat16 (300, 1000) 99 and 89, (100, 32000) 2100 and 840; float16 89, 74; 2160, 660. */
+SG_INLINE wide FN(sums_of_halves)(int bfloat, int how, const uint16_t *y, const uint16_t *g, ptrdiff_t n) {
+    FN(pairs) s;
+    FN(begin_pairs)(LAYOUT_ACROSS, &s);
+    SG_EACH(LAYOUT_ACROSS, n, 4, {
+        FN(add_product)(LAYOUT_ACROSS, how, &s, l, FN(read_half)(bfloat, full, g, v, n),
+                        FN(read_half)(bfloat, full, y, v, n));
+    });
+    FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
+    return s.sum[0];
+}
+SG_INLINE void FN(half_differences)(int bfloat, const uint16_t *y, const uint16_t *g, uint16_t *to,
+                                    ptrdiff_t n, vreal high, vreal minus_low) {
+    SG_EACH(LAYOUT_ACROSS, n, 4, {
+        const vreal a = FN(read_half)(bfloat, full, g, v, n), s = FN(read_half)(bfloat, full, y, v, n);
+        FN(write_half)(bfloat, full, to, v, n, FN(times_difference)(s, a, high, minus_low));
+    });
+}
 SG_INLINE wide FN(dots_of_halves)(int bfloat, int how, const FN(tile) *t) {
     wide sums[VL];
     int r = 0;
     do {
         const uint16_t *y = FN(half_row)(t, &t->call->x, r), *g = FN(half_row)(t, &t->call->g, r);
-        FN(pairs) s;
-        FN(begin_pairs)(LAYOUT_ACROSS, &s);
-        SG_EACH(LAYOUT_ACROSS, t->n, 4, {
-            FN(add_product)(LAYOUT_ACROSS, how, &s, l, FN(read_half)(bfloat, full, g, v, t->n),
-                            FN(read_half)(bfloat, full, y, v, t->n));
-        });
-        FN(close_pairs)(LAYOUT_ACROSS, how, &s, t->n);
-        sums[r] = s.sum[0];
+        ptrdiff_t b = 0;
+        do {
+            const ptrdiff_t n = FN(block_size)(t->n, b);
+            sums[r] = FN(with_block)(sums[r], FN(sums_of_halves)(bfloat, how, y + b, g + b, n), b);
+            b += BLOCK_N;
+        } while (b < t->n);
     } while (++r < t->rows);
     return FN(fold_rows)(sums, t->rows);
 }
@@ -293,22 +350,84 @@ SG_NOINLINE wide FN(exact_of_halves)(const FN(tile) *t) {
     return t->call->x.half->is_bfloat16 ? FN(dots_of_halves)(1, SG_ONE_BY_ONE, t)
                                         : FN(dots_of_halves)(0, SG_ONE_BY_ONE, t);
 }
+#endif
+
+/* One row of several blocks, which a team shares: what the products of each block sum up to, then results. */
+typedef struct {
+    const FN(tile) *t;
+    wide *sums;
+    ptrdiff_t share; /* classes a task, whole blocks */
+    FN(dot_parts) dot;
+} FN(team_products);
+
+SG_INLINE ptrdiff_t FN(end_of_share)(const FN(team_products) *a, int i) {
+    return (i + 1) * a->share < a->t->n ? (i + 1) * a->share : a->t->n;
+}
+static void FN(team_sums)(void *context, int i) {
+    const FN(team_products) *a = context;
+    const FN(tile) *t = a->t;
+    const sg_call *c = t->call;
+    for (ptrdiff_t b = i * a->share; b < FN(end_of_share)(a, i); b += BLOCK_N) {
+        const ptrdiff_t n = FN(block_size)(t->n, b);
+        wide *sum = &a->sums[b / BLOCK_N];
+#if REAL_IS_FLOAT
+        if (c->x.half) {
+            const uint16_t *y = FN(half_row)(t, &c->x, 0) + b, *g = FN(half_row)(t, &c->g, 0) + b;
+            *sum = c->x.half->is_bfloat16 ? FN(sums_of_halves)(1, SG_IN_PAIRS_OF_HALVES, y, g, n)
+                                          : FN(sums_of_halves)(0, SG_IN_PAIRS_OF_HALVES, y, g, n);
+            continue;
+        }
+#endif
+        *sum = FN(sums_of_block)(SG_IN_PAIRS, n, FN(further)(FN(stand)(LAYOUT_ACROSS, t, &c->x), b),
+                                 FN(further)(FN(stand)(LAYOUT_ACROSS, t, &c->g), b));
+    }
+}
+static void FN(team_differences)(void *context, int i) {
+    const FN(team_products) *a = context;
+    const FN(tile) *t = a->t;
+    const sg_call *c = t->call;
+    const ptrdiff_t begin = i * a->share, n = FN(end_of_share)(a, i) - begin;
+    if (n <= 0) return;
+#if REAL_IS_FLOAT
+    if (c->x.half) {
+        const uint16_t *y = FN(half_row)(t, &c->x, 0) + begin, *g = FN(half_row)(t, &c->g, 0) + begin;
+        uint16_t *to = FN(half_row)(t, &c->out, 0) + begin;
+        if (c->x.half->is_bfloat16) FN(half_differences)(1, y, g, to, n, a->dot.high, a->dot.minus_low);
+        else FN(half_differences)(0, y, g, to, n, a->dot.high, a->dot.minus_low);
+        return;
+    }
+#endif
+    FN(differences_aligned)(FN(further)(FN(stand)(LAYOUT_ACROSS, t, &c->x), begin),
+                            FN(further)(FN(stand)(LAYOUT_ACROSS, t, &c->g), begin),
+                            FN(further)(FN(stand)(LAYOUT_ACROSS, t, &c->out), begin), n, a->dot.high,
+                            a->dot.minus_low);
+}
+SG_NOINLINE void FN(softmax_vjp_team)(const FN(tile) *t) {
+    const sg_team *team = t->call->team;
+    const ptrdiff_t blocks = (t->n + BLOCK_N - 1) / BLOCK_N;
+    FN(team_products) a = {.t = t, .sums = team->memory};
+    a.share = (blocks + team->tasks - 1) / team->tasks * BLOCK_N;
+    team->run(team->tasks, FN(team_sums), &a);
+    wide dot = a.sums[0];
+    for (ptrdiff_t b = 1; b < blocks; b++) dot = FN(wide_add)(dot, a.sums[b]);
+    dot = FN(wide_fold_lanes)(dot);
+#if REAL_IS_FLOAT
+    IF_NEEDED(1, dot, t->call->x.half ? FN(exact_of_halves)(t) : FN(exact_by_block)(t, NULL, NULL));
+#endif
+    a.dot = FN(parts_of)(dot);
+    team->run(team->tasks, FN(team_differences), &a);
+}
+
+#if REAL_IS_FLOAT
 SG_INLINE void FN(softmax_vjp_halves)(int bfloat, const FN(tile) *t) {
     wide dot = FN(dots_of_halves)(bfloat, SG_IN_PAIRS_OF_HALVES, t);
     IF_NEEDED(t->rows, dot, FN(exact_of_halves)(t));
     const FN(dot_parts) d = FN(parts_of)(dot);
     const FN(lanes) high_of = FN(lanes_of)(d.high), low_of = FN(lanes_of)(d.minus_low);
-    for (int r = 0; r < t->rows; r++) {
-        const uint16_t *y = FN(half_row)(t, &t->call->x, r), *g = FN(half_row)(t, &t->call->g, r);
-        uint16_t *out = FN(half_row)(t, &t->call->out, r);
-        const vreal high = FN(spread)(LAYOUT_ACROSS, &high_of, r),
-                    low = FN(spread)(LAYOUT_ACROSS, &low_of, r);
-        SG_EACH(LAYOUT_ACROSS, t->n, 4, {
-            const vreal a = FN(read_half)(bfloat, full, g, v, t->n),
-                        s = FN(read_half)(bfloat, full, y, v, t->n);
-            FN(write_half)(bfloat, full, out, v, t->n, FN(times_difference)(s, a, high, low));
-        });
-    }
+    for (int r = 0; r < t->rows; r++)
+        FN(half_differences)(bfloat, FN(half_row)(t, &t->call->x, r), FN(half_row)(t, &t->call->g, r),
+                             FN(half_row)(t, &t->call->out, r), t->n, FN(spread)(LAYOUT_ACROSS, &high_of, r),
+                             FN(spread)(LAYOUT_ACROSS, &low_of, r));
 }
 #endif
 
@@ -399,27 +518,56 @@ SG_INLINE int FN(stand_across)(const FN(tile) *t) {
 /* Rows across. Their results are left to the next tile if there is one, which is as large: of short rows row by row, so that reads and writes take turns (of
  * others see add_in_turns). Zen 2, us, caches cold: (20000, 64) 870 -> 770, (10000, 128) 920 -> 785, float64 (10000, 100) 1490 -> 1240. Without finer turns
  * (300, 1000), of which a tile has two rows, 73 -> 81. */
-SG_INLINE void FN(softmax_vjp_rows)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
-    enum { POSTPONED = SG_TAKES_TURNS ? 1 : 4 };
-    const sg_call *c = t->call;
-    FN(due) *const due = &t->looked->due;
-    const FN(view) y = FN(open)(LAYOUT_ACROSS, t, &c->x, y_buffer),
-                   g = FN(open)(LAYOUT_ACROSS, t, &c->g, g_buffer);
-    wide dot = FN(dots_across)(SG_IN_PAIRS, t, y, g, due);
-    IF_NEEDED(t->rows, dot, FN(exact_across)(t, y, g));
+SG_INLINE void FN(make_or_leave)(const FN(tile) *t, FN(view) y, FN(view) g, FN(view) out, wide dot) {
+    enum { LEAST = SG_TAKES_TURNS ? 1 : 4 };
     const FN(dot_parts) d = FN(parts_of)(dot);
+    FN(due) *const due = &t->looked->due;
     due->x = y;
     due->g = g;
-    due->out = FN(open_out)(LAYOUT_ACROSS, t, &c->out, y_buffer);
+    due->out = out;
     due->high = FN(lanes_of)(d.high);
     due->low = FN(lanes_of)(d.minus_low);
     due->rows = t->rows;
-    if (t->rows >= POSTPONED && t->after >= t->rows && FN(stand_across)(t)) return;
+    if (t->rows >= LEAST && t->after >= t->rows && FN(stand_across)(t)) return;
     FN(close_line)(&due->line);
     if (SG_TAKES_TURNS && FN(goes_past)(t)) SG_FENCE();
-    for (int r = 0; r < t->rows; r++) FN(due_differences)(y, g, due->out, t->n, due, r);
+    for (int r = 0; r < t->rows; r++) FN(due_differences)(y, g, out, t->n, due, r);
     due->rows = 0;
-    FN(close_out)(LAYOUT_ACROSS, t, &c->out, due->out);
+}
+SG_INLINE void FN(softmax_vjp_rows)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    const sg_call *c = t->call;
+    const FN(view) y = FN(open)(LAYOUT_ACROSS, t, &c->x, y_buffer),
+                   g = FN(open)(LAYOUT_ACROSS, t, &c->g, g_buffer),
+                   out = FN(open_out)(LAYOUT_ACROSS, t, &c->out, y_buffer);
+    wide dot = FN(dots_across)(SG_IN_PAIRS, t, y, g, &t->looked->due);
+    IF_NEEDED(t->rows, dot, FN(exact_across)(t, y, g));
+    FN(make_or_leave)(t, y, g, out, dot);
+    FN(close_out)(LAYOUT_ACROSS, t, &c->out, out);
+}
+/* The same of one row of several blocks. */
+SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    const sg_call *c = t->call;
+    const int stands = FN(stand_across)(t);
+    const FN(view) all_y = FN(stand)(LAYOUT_ACROSS, t, &c->x), all_g = FN(stand)(LAYOUT_ACROSS, t, &c->g);
+    FN(due) *const due = &t->looked->due;
+    wide dot;
+    if (!SG_TAKES_TURNS || due->rows == 0) dot = FN(dot_by_block)(SG_IN_PAIRS, t, y_buffer, g_buffer);
+    else if (FN(goes_past)(t)) dot = FN(dot_in_turns)(1, t, all_y, all_g, due);
+    else dot = FN(dot_in_turns)(0, t, all_y, all_g, due);
+    IF_NEEDED(t->rows, dot, FN(exact_by_block)(t, y_buffer, g_buffer));
+    if (stands) {
+        FN(make_or_leave)(t, all_y, all_g, FN(stand)(LAYOUT_ACROSS, t, &c->out), dot);
+        return;
+    }
+    const FN(dot_parts) d = FN(parts_of)(dot);
+    for (ptrdiff_t b = 0; b < t->n; b += BLOCK_N) {
+        const ptrdiff_t n = FN(block_size)(t->n, b);
+        const FN(view) y = FN(open_block)(t, &c->x, b, n, y_buffer),
+                       g = FN(open_block)(t, &c->g, b, n, g_buffer);
+        const FN(view) to = FN(open_out_block)(t, &c->out, b, y_buffer);
+        FN(differences_aligned)(y, g, to, n, d.high, d.minus_low);
+        FN(close_block)(t, &c->out, b, n, to);
+    }
 }
 /* Rows in lanes. */
 SG_INLINE void FN(softmax_vjp_vectors)(int layout, const FN(tile) *t, real *y_buffer, real *g_buffer) {
@@ -445,8 +593,13 @@ SG_INLINE void FN(softmax_vjp_vectors)(int layout, const FN(tile) *t, real *y_bu
 
 /* y (g - sum(g y)). The same to the right by symmetry. */
 SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
+    const int halves = layout == LAYOUT_ACROSS && sg_has_rows_of_halves(t->call);
+    if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t) && (halves || FN(stand_across)(t))) {
+        FN(softmax_vjp_team)(t);
+        return 1;
+    }
 #if REAL_IS_FLOAT
-    if (layout == LAYOUT_ACROSS && sg_has_rows_of_halves(t->call)) {
+    if (halves) {
         if (t->call->x.half->is_bfloat16) FN(softmax_vjp_halves)(1, t);
         else FN(softmax_vjp_halves)(0, t);
         return 1;
@@ -458,11 +611,8 @@ SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
     }
     TILE_BUFFER(y_buffer, 0);
     TILE_BUFFER(g_buffer, 1);
-    if (FN(in_blocks)(layout, t) && !FN(stand_across)(t)) {
-        FN(softmax_vjp_row)(t, y_buffer, g_buffer);
-        return 1;
-    }
-    if (layout == LAYOUT_ACROSS) FN(softmax_vjp_rows)(t, y_buffer, g_buffer);
+    if (FN(in_blocks)(layout, t)) FN(softmax_vjp_row)(t, y_buffer, g_buffer);
+    else if (layout == LAYOUT_ACROSS) FN(softmax_vjp_rows)(t, y_buffer, g_buffer);
     else FN(softmax_vjp_vectors)(layout, t, y_buffer, g_buffer);
     return 1;
 }

@@ -139,7 +139,7 @@ SG_INLINE void FN(logsumexp_rows)(int layout, const FN(tile) *t, FN(logsumexp_pa
     (void)layout;
     const FN(stats) *row = &p->look.row;
     const wide log = FN(log_ratio)(row->others, row->top);
-    const wide lse = FN(wide_add)(FN(wide_of)(row->offset), FN(wide_add)(FN(wide_of)(row->max), log));
+    const wide lse = FN(lse_of)(row, log);
     /* only -inf: nothing was summed, and nothing was NaN */
     vmask empty = mand(veq(row->max, vset1(-REAL_INF)), veq(FN(wide_round)(row->others), vset1(0)));
     FN(put_rows)(t, &t->call->out, vselect(empty, vset1(-REAL_INF), FN(wide_round)(lse)));

@@ -48,6 +48,11 @@ SG_NOINLINE void FN(merge)(FN(stats) *a, const FN(stats) *b) {
     a->M = M;
 }
 
+/* The logarithm of the sum of exponentials from that of sum / top. Of a far row, which alone has an offset, the maximum is 0. */
+SG_BODY wide FN(lse_of)(const FN(stats) *row, wide log) {
+    return FN(wide_add)(FN(wide_of)(vadd(row->offset, row->max)), log);
+}
+
 /* coefficient * a, where 0 times an infinity is 0 */
 SG_BODY wide FN(weigh)(wide coefficient, wide a) {
     const vreal r = FN(wide_round)(a), size = vmax(r, vsub(vset1(0), r));

@@ -10,7 +10,8 @@
  * Jacobian, whose terms are pairs of classes, see products.h); the
  * chains fold first, then the lanes by halves: l with l + L/2, then L/4, ... Across, a lane of the vector is
  * such a lane, and folding is by lane swaps. With rows in the lanes, L = 1 is one running sum, L = VL is one
- * after the other. All give the same bits. The weights of targets are summed block by block, with the exponentials. */
+ * after the other. All give the same bits. The weights of targets are summed block by block, with the exponentials. So are the products with softmax's
+ * Jacobian, the lanes of each block added to those of the blocks before, so that threads may share a row. */
 
 SG_INLINE wide FN(zero)(void) { return FN(wide_set1)(0, 0); }
 
