@@ -44,9 +44,9 @@ enum { SG_NOTHING, SG_ASKS, SG_MAKES };
 enum { SG_ONE_BY_ONE, SG_IN_PAIRS, SG_IN_PAIRS_OF_HALVES };
 
 /* Kinds of kernels: whose sums have no order, so that rows may lie in any layout; whose sums of products have one (sum.h);
- * and of those the products with Jacobians and the losses of any targets, which take several rows across and stand in lanes for
+ * and of those the products with Jacobians (softmax's along another axis in runs too, products.h) and the losses of any targets, which take several rows across and stand in lanes for
  * fewer classes, the latter for more where no several rows can go across. */
-enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS, SG_TARGETS };
+enum { SG_ANY_ORDER, SG_FIXED_ORDER, SG_PRODUCTS, SG_LOG_PRODUCTS, SG_TARGETS };
 
 /* All vectors of a tile of n classes: the statement for v = 0, 1, ..., `round` of them at a time, l = v mod round.
  * `full`, a literal, says that every lane of the vector belongs to the row. */

@@ -5,7 +5,7 @@
  * largest term of a block. The classes of a row are cut into blocks of BLOCK_N, which are merged left to right (stats.h).
  *
  * Sums of products with what the caller gives keep an order: class i belongs to lane i mod L, L = VL, or 1 in rows of
- * n <= SHORT_N classes (LANES_N for the products with softmax's Jacobian and the weights of targets); each lane adds one term after
+ * n <= SHORT_N classes (LANES_N for the products with Jacobians and the weights of targets); each lane adds one term after
  * the other in two chains, class i to chain (i / L) mod 2 (in one: of the weights of targets, and of the products with softmax's
  * Jacobian, whose terms are pairs of classes, see products.h); the
  * chains fold first, then the lanes by halves: l with l + L/2, then L/4, ... Across, a lane of the vector is
@@ -29,10 +29,15 @@ SG_INLINE wide FN(fold)(int layout, wide total[]) {
  * for. */
 SG_INLINE int FN(chains)(int layout) { return 2 * FN(phases)(layout); }
 
-SG_BODY wide FN(fold_chains)(int layout, wide sum[]) {
+/* Both chains; in lanes the whole sum, across the lanes are not folded yet. */
+SG_INLINE wide FN(add_chains)(int layout, wide sum[]) {
     const int p = FN(phases)(layout);
     for (int l = 0; l < p; l++) sum[l] = FN(wide_add)(sum[l], sum[l + p]);
-    return FN(fold)(layout, sum);
+    return layout == LAYOUT_ACROSS ? sum[0] : FN(fold)(layout, sum);
+}
+SG_BODY wide FN(fold_chains)(int layout, wide sum[]) {
+    const wide total = FN(add_chains)(layout, sum);
+    return layout == LAYOUT_ACROSS ? FN(wide_fold_lanes)(total) : total;
 }
 SG_INLINE void FN(clear_chains)(int layout, wide sum[]) {
     for (int l = 0; l < FN(chains)(layout); l++) sum[l] = FN(zero)();

@@ -84,9 +84,10 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
                   .looked = &looked};
     const int any_long = FN(can_be_long)(c), any_again = FN(can_be_repeated)(c),
               any_many = kind != SG_FIXED_ORDER && FN(can_be_many)(c);
-    const ptrdiff_t short_n = kind == SG_PRODUCTS ? SG_LANES_N : SHORT_N;
+    const int products = kind == SG_PRODUCTS || kind == SG_LOG_PRODUCTS;
+    const ptrdiff_t short_n = products ? SG_LANES_N : SHORT_N;
     const int any_staged = kind == SG_ANY_ORDER && sg_is_staged(c);
-    const ptrdiff_t tile_bytes = kind == SG_PRODUCTS && !c->x.half ? SG_PRODUCT_BYTES : SG_TILE_BYTES;
+    const ptrdiff_t tile_bytes = products && !c->x.half ? SG_PRODUCT_BYTES : SG_TILE_BYTES;
     const ptrdiff_t run = kind == SG_PRODUCTS && any_long ? FN(run_of)(c->n) : VL;
     const ptrdiff_t most_across = any_many ? tile_bytes / (c->n * (ptrdiff_t)sizeof(real)) : 1;
     int begun = 0; /* tiles that hold what all have in common */
