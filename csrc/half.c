@@ -78,6 +78,7 @@ static sg_array seen(const sg_call *c, const sg_array *a, chunk k, ptrdiff_t o, 
 static sg_call seen_call(const sg_call *c, chunk k, ptrdiff_t row, ptrdiff_t rows, float *copies) {
     const ptrdiff_t o = row / c->inner, i = row % c->inner;
     sg_call s = *c;
+    s.stream = false; /* what is written may be a copy */
     s.outer = k.by_class ? 1 : rows;
     s.inner = k.by_class ? rows : 1;
     s.x = seen(c, &c->x, k, o, i, copies, 0);

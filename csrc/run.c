@@ -105,11 +105,11 @@ size_t sg_scratch_bytes(const sg_call *call, size_t itemsize) {
 static bool is_streamed(const sg_call *c, size_t itemsize) {
     const ptrdiff_t rows = c->outer * c->inner;
     const char *out = c->out.data;
-    if (!out || rows == 0 || out == c->x.data || out == c->g.data) return false;
+    if (!out || rows == 0 || c->out.half || out == c->x.data || out == c->g.data) return false;
     const bool jacobian = c->row_work > 0;
     const ptrdiff_t size = (jacobian ? SG_STREAM_JACOBIANS : SG_STREAM_PRODUCTS) / (ptrdiff_t)itemsize;
     if ((jacobian ? c->row_work : c->n) < size / rows) return false;
-    return !sg_is_new(out + (rows / c->inner / 2 * c->out.outer) * (ptrdiff_t)itemsize);
+    return !sg_is_new(out + (c->outer / 2 * c->out.outer + c->n / 2 * c->out.axis) * (ptrdiff_t)itemsize);
 }
 
 /* One task of a team: in the floating-point mode of the kernels, as the rest of the kernel. */

@@ -175,6 +175,52 @@ def test_products_of_many_rows_in_place(isa, dtype, threads, n):
             )
 
 
+@pytest.mark.parametrize("name", ["log_softmax_vjp", "log_softmax_jvp"])
+@pytest.mark.parametrize("n", [57, 64, 255, 300, 1000], ids=ids("n"))
+def test_log_products_of_many_rows_in_place(isa, dtype, name, n):
+    rng = np.random.default_rng(n)
+    function = getattr(sg, name)
+    ly, v = -rng.random((37, n)).astype(dtype), rng.normal(0, 3, (37, n)).astype(dtype)
+    ly[3, 1], v[20, 5] = -np.inf, np.nan
+    expected = np.concatenate([function(ly[r : r + 1], v[r : r + 1]) for r in range(37)])
+    for given in (0, 1):
+        pair = [ly.copy(), v.copy()]
+        assert_same_bits(function(*pair), expected, "all rows")
+        function(*pair, out=pair[given])
+        assert_same_bits(pair[given], expected, f"in place of {given}")
+
+
+@pytest.mark.parametrize("n", [57, 100, 256, 257, 1000, 4097, 10_000], ids=ids("n"))
+@pytest.mark.parametrize("name", ["softmax_vjp", "log_softmax_jvp"])
+def test_order_of_products(isa, dtype, name, n):
+    """Of probabilities and a constant: what is left is the rounding of the sum, which shows its order."""
+    y = np.random.default_rng(n).random((40, n)) + 0.01
+    y = y / y.sum(axis=1, keepdims=True)
+    y = (y if name == "softmax_vjp" else np.log(y)).astype(dtype)
+    v = np.full_like(y, 3)
+    function = getattr(sg, name)
+    expected = function(y, v)
+    assert np.count_nonzero(expected) > expected.size / 2
+    assert_same_bits(function(y.T.copy(), v.T.copy(), 0).T.copy(), expected, "axis 0")
+    alone = [function(y[r : r + 1], v[r : r + 1]) for r in range(40)]
+    assert_same_bits(np.concatenate(alone), expected, "row by row")
+    stepped = np.zeros((40, n, 2), dtype)
+    stepped[..., 0] = y
+    assert_same_bits(function(stepped[..., 0], v), expected, "stepped")
+
+
+@pytest.mark.parametrize("n", [65_536, 200_003])
+def test_order_of_products_of_one_row_and_threads(isa, dtype, threads, n):
+    y = np.random.default_rng(n).random(n)
+    y = (y / y.sum()).astype(dtype)
+    results = []
+    for count in (1, 2, 3, 64):
+        threads(count)
+        results.append(sg.softmax_vjp(y, np.full_like(y, 3)))
+        assert_same_bits(results[-1], results[0], f"{count} threads")
+    assert np.count_nonzero(results[0]) > n / 2
+
+
 @by_size
 def test_axis_position(isa, dtype, n):
     x, y, t = data(n, dtype)
@@ -486,7 +532,7 @@ def test_large_results_anywhere(isa, dtype, n, name, threads, threads_used):
     assert (memory[[0, -2, -1]] == 99).all()
 
 
-@pytest.mark.parametrize("n", [128, 255, 256, 257, 1000, 4999], ids=ids("n"))
+@pytest.mark.parametrize("n", [255, 256, 257, 1000, 2049, 4097, 4999], ids=ids("n"))
 @pytest.mark.parametrize("offset", [0, 1, 5])
 def test_large_products_anywhere(isa, dtype, n, offset, threads):
     """Rows that begin and end within a line of the cache, which they then share with the next row, or with another thread's."""
@@ -514,7 +560,7 @@ def test_large_products_anywhere(isa, dtype, n, offset, threads):
 @pytest.mark.parametrize("offset", [0, 4, 5])
 def test_large_runs_of_products(isa, dtype, n, offset, threads):
     """Along another axis, classes that begin at a line of the cache or within one."""
-    inner = 2**24 // (2 * n * dtype.itemsize) // 32 * 32 + 32
+    inner = 2**24 // (2 * n * dtype.itemsize) // 32 * 32 + 32 + offset % 2
     rng = np.random.default_rng(n)
     y, v = rng.random((2, inner, n)).astype(dtype), rng.normal(0, 3, (2, inner, n)).astype(dtype)
     expected = np.moveaxis(sg.softmax_vjp(y, v), -1, 1)

@@ -44,8 +44,10 @@ enum {
 };
 
 static inline size_t sg_blocks_bytes(ptrdiff_t n) { return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * 64; }
-enum { SG_STATS_BYTES = 768 }; /* at least the size of the statistics of a block, see stats.h */
-/* What the statistics of the blocks of a row take (stats.h). */
+enum {
+    SG_STATS_BYTES = 768
+}; /* at least the size of the statistics of a block, see stats.h, or of its sums of products */
+/* What those of the blocks of a row take. */
 static inline size_t sg_team_bytes(ptrdiff_t n) {
     return ((size_t)n / SG_SMALLEST_BLOCK_N + 1) * SG_STATS_BYTES;
 }

@@ -312,7 +312,7 @@ SG_NOINLINE wide FN(exact_long)(const FN(tile) *t, FN(view) y, FN(view) g) {
 SG_NOINLINE wide FN(exact_by_block)(const FN(tile) *t, real *y_buffer, real *g_buffer) {
     return FN(dot_by_block)(SG_ONE_BY_ONE, t, y_buffer, g_buffer);
 }
-/* Lanes without a row hold 0. */
+/* Lanes without a row do not count. */
 #define IF_NEEDED(rows, dot, exact)                                                         \
     do {                                                                                    \
         const vmask bad_ = FN(needs_exact)(dot), rows_ = vlt(viota(), vset1((real)(rows))); \
@@ -363,6 +363,7 @@ SG_NOINLINE wide FN(exact_of_halves)(const FN(tile) *t) {
 #endif
 
 /* One row of several blocks, which a team shares: what the products of each block sum up to, then results. */
+_Static_assert(sizeof(wide) <= SG_STATS_BYTES, "a team has room for one of each block");
 typedef struct {
     const FN(tile) *t;
     wide *sums;
@@ -724,7 +725,15 @@ SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
     const wide dot = FN(wide_lower)(FN(without_c)(FN(total_of)(layout, t, sums)), limits.M);
     const vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
     const FN(lanes) highs = FN(lanes_of)(high), lows = FN(lanes_of)(low);
-    FN(make_rows)(0, layout, t->rows, g, out, t->n, &highs, &lows);
+    if (layout == LAYOUT_ACROSS) {
+        FN(make_rows)(0, layout, t->rows, g, out, t->n, &highs, &lows);
+    } else {
+        SG_EACH(layout, t->n, 4, {
+            const vreal d = FN(result)(0, FN(read)(layout, full, g, v, t->n, 0), high, low);
+            FN(ask_for_next)(layout, out, v);
+            FN(write)(layout, full, out, v, t->n, d);
+        });
+    }
     FN(close_out)(layout, t, &t->call->out, out);
     return 1;
 }
