@@ -510,17 +510,20 @@ SG_NOINLINE void FN(softmax_vjp_run)(const FN(tile) *t) {
     for (ptrdiff_t i = 0; i < n; i++) {
         const FN(view) yi = FN(further)(y, i * y.step), gi = FN(further)(g, i * g.step);
         real *to = out.p + i * out.step;
-        for (ptrdiff_t v = 0; v < rows / VL; v += 4) {
+        ptrdiff_t v = 0;
+        for (; v + 4 <= rows / VL; v += 4) {
             vreal d[4];
             SG_UNROLL(l, 4)
-            if (v + l < rows / VL)
-                d[l] = FN(times_difference)(vload(yi.p + (v + l) * VL), vload(gi.p + (v + l) * VL),
-                                            parts[v + l].high, parts[v + l].minus_low);
-            SG_UNROLL(l, 4) if (v + l < rows / VL) {
+            d[l] = FN(times_difference)(vload(yi.p + (v + l) * VL), vload(gi.p + (v + l) * VL),
+                                        parts[v + l].high, parts[v + l].minus_low);
+            SG_UNROLL(l, 4) {
                 if (past) vstream(to + (v + l) * VL, d[l]);
                 else vstore(to + (v + l) * VL, d[l]);
             }
         }
+        for (; v < rows / VL; v++)
+            vstore(to + v * VL, FN(times_difference)(vload(yi.p + v * VL), vload(gi.p + v * VL),
+                                                     parts[v].high, parts[v].minus_low));
     }
     if (past) SG_FENCE();
 }
