@@ -111,6 +111,18 @@ SG_INLINE void FN(add_products)(int layout, int how, int asks, ptrdiff_t n, FN(v
         FN(add_product)(layout, how, s, l, a, b);
     });
 }
+/* The sums of products of one row across, or of a block of it, lane by lane; `asks` for lines ahead. */
+SG_INLINE wide FN(sums_across)(int how, int asks, ptrdiff_t n, FN(view) y, FN(view) g) {
+    FN(pairs) s;
+    FN(begin_pairs)(LAYOUT_ACROSS, &s);
+    FN(add_products)(LAYOUT_ACROSS, how, asks, n, y, g, NULL, NULL, &s);
+    FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
+    return s.sum[0];
+}
+/* A function of its own, as a team calls it too. */
+SG_NOINLINE wide FN(sums_of_block)(ptrdiff_t n, FN(view) y, FN(view) g) {
+    return FN(sums_across)(SG_IN_PAIRS, 0, n, y, g);
+}
 /* Large results go past the caches, in whole lines of these: where a row ends within one, that line is left open for the next row. With parts of lines stored as
  * ever (20000, 256) took 4500 us, with all 3020, so 2730. Zen 2, us, in turns as below: (48, 151936) 4010 -> 3370, (10000, 1000) 5240 -> 4650,
  * two threads 2850 -> 2350, 3840 -> 2970. */
@@ -227,12 +239,7 @@ SG_INLINE wide FN(dots_across)(int how, const FN(tile) *t, FN(view) y, FN(view) 
     }
     const FN(view) due_y = makes ? due->x : y, due_g = makes ? due->g : g, due_out = makes ? due->out : y;
     do { /* a loop that gcc knows to begin */
-        FN(pairs) s;
-        FN(begin_pairs)(LAYOUT_ACROSS, &s);
-        FN(add_products)(LAYOUT_ACROSS, how, n < SG_ALIGNED_N, n, FN(row_of)(y, r), FN(row_of)(g, r), NULL,
-                         NULL, &s);
-        FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
-        sums[r] = s.sum[0];
+        sums[r] = FN(sums_across)(how, n < SG_ALIGNED_N, n, FN(row_of)(y, r), FN(row_of)(g, r));
         if (makes) FN(due_differences)(due_y, due_g, due_out, n, due, r);
     } while (++r < t->rows);
     return FN(fold_rows)(sums, t->rows);
@@ -257,14 +264,6 @@ SG_INLINE wide FN(dots_in_lanes)(int layout, int how, const FN(tile) *t, FN(view
     } while (layout == LAYOUT_LONG && b < t->n);
     return FN(fold)(layout, total);
 }
-/* The sums of products of a block of one row, lane by lane. */
-SG_INLINE wide FN(sums_of_block)(int how, ptrdiff_t n, FN(view) y, FN(view) g) {
-    FN(pairs) s;
-    FN(begin_pairs)(LAYOUT_ACROSS, &s);
-    FN(add_products)(LAYOUT_ACROSS, how, 0, n, y, g, NULL, NULL, &s);
-    FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
-    return s.sum[0];
-}
 /* The dot product of one row of several blocks: y and g as they stand, or block by block in the buffers. */
 SG_INLINE wide FN(dot_by_block)(int how, const FN(tile) *t, real *y_buffer, real *g_buffer) {
     const sg_call *c = t->call;
@@ -273,7 +272,8 @@ SG_INLINE wide FN(dot_by_block)(int how, const FN(tile) *t, real *y_buffer, real
         const ptrdiff_t n = FN(block_size)(t->n, b);
         const FN(view) y = FN(open_block)(t, &c->x, b, n, y_buffer),
                        g = FN(open_block)(t, &c->g, b, n, g_buffer);
-        total = FN(with_block)(total, FN(sums_of_block)(how, n, y, g), b);
+        total = FN(with_block)(
+            total, how == SG_IN_PAIRS ? FN(sums_of_block)(n, y, g) : FN(sums_across)(how, 0, n, y, g), b);
     }
     return FN(wide_fold_lanes)(total);
 }
@@ -325,7 +325,7 @@ SG_NOINLINE wide FN(exact_by_block)(const FN(tile) *t, real *y_buffer, real *g_b
 #if REAL_IS_FLOAT
 /* Contiguous rows of 16-bit numbers, from memory to the vectors and back: no floats in between that are stored and loaded twice.
  * Zen 4, us, by a float copy of a block and so: softmax_vjp of bfloat16 (300, 1000) 99 and 89, (100, 32000) 2100 and 840; float16 89, 74; 2160, 660. */
-SG_INLINE wide FN(sums_of_halves)(int bfloat, int how, const uint16_t *y, const uint16_t *g, ptrdiff_t n) {
+SG_INLINE wide FN(add_halves)(int bfloat, int how, const uint16_t *y, const uint16_t *g, ptrdiff_t n) {
     FN(pairs) s;
     FN(begin_pairs)(LAYOUT_ACROSS, &s);
     SG_EACH(LAYOUT_ACROSS, n, 4, {
@@ -335,30 +335,42 @@ SG_INLINE wide FN(sums_of_halves)(int bfloat, int how, const uint16_t *y, const 
     FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
     return s.sum[0];
 }
-SG_INLINE void FN(half_differences)(int bfloat, const uint16_t *y, const uint16_t *g, uint16_t *to,
-                                    ptrdiff_t n, vreal high, vreal minus_low) {
+SG_INLINE void FN(make_half_differences)(int bfloat, const uint16_t *y, const uint16_t *g, uint16_t *to,
+                                         ptrdiff_t n, vreal high, vreal minus_low) {
     SG_EACH(LAYOUT_ACROSS, n, 4, {
         const vreal a = FN(read_half)(bfloat, full, g, v, n), s = FN(read_half)(bfloat, full, y, v, n);
         FN(write_half)(bfloat, full, to, v, n, FN(times_difference)(s, a, high, minus_low));
     });
 }
-SG_INLINE wide FN(dots_of_halves)(int bfloat, int how, const FN(tile) *t) {
+/* Of n classes of row r from `begin` on: the sums, lane by lane, and the results. */
+SG_NOINLINE wide FN(sums_of_halves)(int how, const FN(tile) *t, int r, ptrdiff_t begin, ptrdiff_t n) {
+    const sg_call *c = t->call;
+    const uint16_t *y = FN(half_row)(t, &c->x, r) + begin, *g = FN(half_row)(t, &c->g, r) + begin;
+    const int bfloat = c->x.half->is_bfloat16;
+    if (how == SG_ONE_BY_ONE)
+        return bfloat ? FN(add_halves)(1, SG_ONE_BY_ONE, y, g, n) : FN(add_halves)(0, SG_ONE_BY_ONE, y, g, n);
+    return bfloat ? FN(add_halves)(1, SG_IN_PAIRS_OF_HALVES, y, g, n)
+                  : FN(add_halves)(0, SG_IN_PAIRS_OF_HALVES, y, g, n);
+}
+SG_NOINLINE void FN(half_differences)(const FN(tile) *t, int r, ptrdiff_t begin, ptrdiff_t n, vreal high,
+                                      vreal minus_low) {
+    const sg_call *c = t->call;
+    const uint16_t *y = FN(half_row)(t, &c->x, r) + begin, *g = FN(half_row)(t, &c->g, r) + begin;
+    uint16_t *to = FN(half_row)(t, &c->out, r) + begin;
+    if (c->x.half->is_bfloat16) FN(make_half_differences)(1, y, g, to, n, high, minus_low);
+    else FN(make_half_differences)(0, y, g, to, n, high, minus_low);
+}
+SG_NOINLINE wide FN(dots_of_halves)(int how, const FN(tile) *t) {
     wide sums[VL];
     int r = 0;
     do {
-        const uint16_t *y = FN(half_row)(t, &t->call->x, r), *g = FN(half_row)(t, &t->call->g, r);
         ptrdiff_t b = 0;
         do {
-            const ptrdiff_t n = FN(block_size)(t->n, b);
-            sums[r] = FN(with_block)(sums[r], FN(sums_of_halves)(bfloat, how, y + b, g + b, n), b);
+            sums[r] = FN(with_block)(sums[r], FN(sums_of_halves)(how, t, r, b, FN(block_size)(t->n, b)), b);
             b += BLOCK_N;
         } while (b < t->n);
     } while (++r < t->rows);
     return FN(fold_rows)(sums, t->rows);
-}
-SG_NOINLINE wide FN(exact_of_halves)(const FN(tile) *t) {
-    return t->call->x.half->is_bfloat16 ? FN(dots_of_halves)(1, SG_ONE_BY_ONE, t)
-                                        : FN(dots_of_halves)(0, SG_ONE_BY_ONE, t);
 }
 #endif
 
@@ -383,13 +395,11 @@ static void FN(team_sums)(void *context, int i) {
         wide *sum = &a->sums[b / BLOCK_N];
 #if REAL_IS_FLOAT
         if (c->x.half) {
-            const uint16_t *y = FN(half_row)(t, &c->x, 0) + b, *g = FN(half_row)(t, &c->g, 0) + b;
-            *sum = c->x.half->is_bfloat16 ? FN(sums_of_halves)(1, SG_IN_PAIRS_OF_HALVES, y, g, n)
-                                          : FN(sums_of_halves)(0, SG_IN_PAIRS_OF_HALVES, y, g, n);
+            *sum = FN(sums_of_halves)(SG_IN_PAIRS_OF_HALVES, t, 0, b, n);
             continue;
         }
 #endif
-        *sum = FN(sums_of_block)(SG_IN_PAIRS, n, FN(further)(FN(stand)(LAYOUT_ACROSS, t, &c->x), b),
+        *sum = FN(sums_of_block)(n, FN(further)(FN(stand)(LAYOUT_ACROSS, t, &c->x), b),
                                  FN(further)(FN(stand)(LAYOUT_ACROSS, t, &c->g), b));
     }
 }
@@ -401,10 +411,7 @@ static void FN(team_differences)(void *context, int i) {
     if (n <= 0) return;
 #if REAL_IS_FLOAT
     if (c->x.half) {
-        const uint16_t *y = FN(half_row)(t, &c->x, 0) + begin, *g = FN(half_row)(t, &c->g, 0) + begin;
-        uint16_t *to = FN(half_row)(t, &c->out, 0) + begin;
-        if (c->x.half->is_bfloat16) FN(half_differences)(1, y, g, to, n, a->dot.high, a->dot.minus_low);
-        else FN(half_differences)(0, y, g, to, n, a->dot.high, a->dot.minus_low);
+        FN(half_differences)(t, 0, begin, n, a->dot.high, a->dot.minus_low);
         return;
     }
 #endif
@@ -423,21 +430,21 @@ SG_NOINLINE void FN(softmax_vjp_team)(const FN(tile) *t) {
     for (ptrdiff_t b = 1; b < blocks; b++) dot = FN(wide_add)(dot, a.sums[b]);
     dot = FN(wide_fold_lanes)(dot);
 #if REAL_IS_FLOAT
-    IF_NEEDED(1, dot, t->call->x.half ? FN(exact_of_halves)(t) : FN(exact_by_block)(t, NULL, NULL));
+    IF_NEEDED(1, dot,
+              t->call->x.half ? FN(dots_of_halves)(SG_ONE_BY_ONE, t) : FN(exact_by_block)(t, NULL, NULL));
 #endif
     a.dot = FN(parts_of)(dot);
     team->run(team->tasks, FN(team_differences), &a);
 }
 
 #if REAL_IS_FLOAT
-SG_INLINE void FN(softmax_vjp_halves)(int bfloat, const FN(tile) *t) {
-    wide dot = FN(dots_of_halves)(bfloat, SG_IN_PAIRS_OF_HALVES, t);
-    IF_NEEDED(t->rows, dot, FN(exact_of_halves)(t));
+SG_INLINE void FN(softmax_vjp_halves)(const FN(tile) *t) {
+    wide dot = FN(dots_of_halves)(SG_IN_PAIRS_OF_HALVES, t);
+    IF_NEEDED(t->rows, dot, FN(dots_of_halves)(SG_ONE_BY_ONE, t));
     const FN(dot_parts) d = FN(parts_of)(dot);
     const FN(lanes) high_of = FN(lanes_of)(d.high), low_of = FN(lanes_of)(d.minus_low);
     for (int r = 0; r < t->rows; r++)
-        FN(half_differences)(bfloat, FN(half_row)(t, &t->call->x, r), FN(half_row)(t, &t->call->g, r),
-                             FN(half_row)(t, &t->call->out, r), t->n, FN(spread)(LAYOUT_ACROSS, &high_of, r),
+        FN(half_differences)(t, r, 0, t->n, FN(spread)(LAYOUT_ACROSS, &high_of, r),
                              FN(spread)(LAYOUT_ACROSS, &low_of, r));
 }
 #endif
@@ -619,8 +626,7 @@ SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
     }
 #if REAL_IS_FLOAT
     if (halves) {
-        if (t->call->x.half->is_bfloat16) FN(softmax_vjp_halves)(1, t);
-        else FN(softmax_vjp_halves)(0, t);
+        FN(softmax_vjp_halves)(t);
         return 1;
     }
 #endif
@@ -645,11 +651,28 @@ SG_INLINE FN(limits) FN(log_limits)(int layout, const FN(tile) *t, FN(view) ly) 
         many_rows ? FN(largest_of_rows)(SG_WITH_ALL, t, 0, ly, t->n).max : FN(max_of)(layout, ly, t->n);
     return FN(limits_of)(vselect(vlt(vset1(REAL_FAR), max), vset1(REAL_FAR), max));
 }
-/* The same of each row of a tile. */
-typedef struct { FN(lanes) low, magic; } FN(limits_of_rows);
+/* What both products read and write, and the limits of each row. */
+typedef struct {
+    FN(view) y, g, out;
+    vreal M;
+    FN(lanes) low, magic;
+} FN(log_product);
 
-SG_INLINE FN(limits) FN(spread_limits)(int layout, const FN(limits_of_rows) *k, int r) {
-    return (FN(limits)){FN(spread)(layout, &k->low, r), FN(spread)(layout, &k->magic, r), vset1(0)};
+SG_INLINE FN(log_product)
+    FN(open_log_product)(int layout, const FN(tile) *t, real *y_buffer, real *g_buffer) {
+    const sg_call *c = t->call;
+    FN(log_product) p;
+    p.y = FN(open)(layout, t, &c->x, y_buffer);
+    p.g = FN(open)(layout, t, &c->g, g_buffer);
+    p.out = FN(open_out)(layout, t, &c->out, y_buffer);
+    const FN(limits) k = FN(log_limits)(layout, t, p.y);
+    p.M = k.M;
+    p.low = FN(lanes_of)(k.low);
+    p.magic = FN(lanes_of)(k.magic);
+    return p;
+}
+SG_INLINE FN(limits) FN(spread_limits)(int layout, const FN(log_product) *p, int r) {
+    return (FN(limits)){FN(spread)(layout, &p->low, r), FN(spread)(layout, &p->magic, r), p->M};
 }
 /* Each row's sum in its lane: of rows across, whose chains are added, or of the rows in lanes. */
 SG_INLINE wide FN(total_of)(int layout, const FN(tile) *t, wide sums[]) {
@@ -660,11 +683,8 @@ SG_INLINE wide FN(total_of)(int layout, const FN(tile) *t, wide sums[]) {
 SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(y_buffer, 0);
     TILE_BUFFER(g_buffer, 1);
-    const FN(view) y = FN(open)(layout, t, &t->call->x, y_buffer),
-                   g = FN(open)(layout, t, &t->call->g, g_buffer),
-                   out = FN(open_out)(layout, t, &t->call->out, y_buffer);
-    const FN(limits) limits = FN(log_limits)(layout, t, y);
-    const FN(limits_of_rows) all = {FN(lanes_of)(limits.low), FN(lanes_of)(limits.magic)};
+    const FN(log_product) p = FN(open_log_product)(layout, t, y_buffer, g_buffer);
+    const FN(view) y = p.y, g = p.g, out = p.out;
     wide sums[VL];
     int r = 0;
     do {
@@ -678,11 +698,11 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
         sums[r] = FN(add_chains)(layout, sum);
     } while (++r < FN(passes)(layout, t));
     const FN(factors) factors =
-        FN(factors_of)(FN(factor_of)(FN(without_c)(FN(total_of)(layout, t, sums)), limits.M));
+        FN(factors_of)(FN(factor_of)(FN(without_c)(FN(total_of)(layout, t, sums)), p.M));
     r = 0;
     do {
         const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r), to = FN(row_of)(out, r);
-        const FN(limits) k = FN(spread_limits)(layout, &all, r);
+        const FN(limits) k = FN(spread_limits)(layout, &p, r);
         const FN(factor) f = FN(spread_factor)(layout, &factors, r);
         SG_EACH(layout, t->n, 4, {
             const vreal a = FN(read)(layout, full, gr, v, t->n, 0),
@@ -703,16 +723,13 @@ BOTH_LAYOUTS(log_softmax_vjp, SG_LOG_PRODUCTS)
 SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(y_buffer, 0);
     TILE_BUFFER(g_buffer, 1);
-    const FN(view) y = FN(open)(layout, t, &t->call->x, y_buffer),
-                   g = FN(open)(layout, t, &t->call->g, g_buffer),
-                   out = FN(open_out)(layout, t, &t->call->out, y_buffer);
-    const FN(limits) limits = FN(log_limits)(layout, t, y);
-    const FN(limits_of_rows) all = {FN(lanes_of)(limits.low), FN(lanes_of)(limits.magic)};
+    const FN(log_product) p = FN(open_log_product)(layout, t, y_buffer, g_buffer);
+    const FN(view) y = p.y, g = p.g, out = p.out;
     wide sums[VL];
     int r = 0;
     do {
         const FN(view) yr = FN(row_of)(y, r), gr = FN(row_of)(g, r);
-        const FN(limits) k = FN(spread_limits)(layout, &all, r);
+        const FN(limits) k = FN(spread_limits)(layout, &p, r);
         wide sum[2 * VL];
         FN(clear_chains)(layout, sum);
         SG_EACH(layout, t->n, FN(round)(layout), {
@@ -725,7 +742,7 @@ SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
         });
         sums[r] = FN(add_chains)(layout, sum);
     } while (++r < FN(passes)(layout, t));
-    const wide dot = FN(wide_lower)(FN(without_c)(FN(total_of)(layout, t, sums)), limits.M);
+    const wide dot = FN(wide_lower)(FN(without_c)(FN(total_of)(layout, t, sums)), p.M);
     const vreal high = FN(wide_round)(dot), low = FN(wide_rest)(dot, high);
     const FN(lanes) highs = FN(lanes_of)(high), lows = FN(lanes_of)(low);
     if (layout == LAYOUT_ACROSS) {
