@@ -325,51 +325,58 @@ SG_NOINLINE wide FN(exact_by_block)(const FN(tile) *t, real *y_buffer, real *g_b
 #if REAL_IS_FLOAT
 /* Contiguous rows of 16-bit numbers, from memory to the vectors and back: no floats in between that are stored and loaded twice.
  * Zen 4, us, by a float copy of a block and so: softmax_vjp of bfloat16 (300, 1000) 99 and 89, (100, 32000) 2100 and 840; float16 89, 74; 2160, 660. */
-SG_INLINE wide FN(add_halves)(int bfloat, int how, const uint16_t *y, const uint16_t *g, ptrdiff_t n) {
-    FN(pairs) s;
-    FN(begin_pairs)(LAYOUT_ACROSS, &s);
-    SG_EACH(LAYOUT_ACROSS, n, 4, {
-        FN(add_product)(LAYOUT_ACROSS, how, &s, l, FN(read_half)(bfloat, full, g, v, n),
-                        FN(read_half)(bfloat, full, y, v, n));
-    });
-    FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
-    return s.sum[0];
-}
-SG_INLINE void FN(make_half_differences)(int bfloat, const uint16_t *y, const uint16_t *g, uint16_t *to,
-                                         ptrdiff_t n, vreal high, vreal minus_low) {
-    SG_EACH(LAYOUT_ACROSS, n, 4, {
-        const vreal a = FN(read_half)(bfloat, full, g, v, n), s = FN(read_half)(bfloat, full, y, v, n);
-        FN(write_half)(bfloat, full, to, v, n, FN(times_difference)(s, a, high, minus_low));
-    });
-}
-/* Of n classes of row r from `begin` on: the sums, lane by lane, and the results. */
-SG_NOINLINE wide FN(sums_of_halves)(int how, const FN(tile) *t, int r, ptrdiff_t begin, ptrdiff_t n) {
-    const sg_call *c = t->call;
-    const uint16_t *y = FN(half_row)(t, &c->x, r) + begin, *g = FN(half_row)(t, &c->g, r) + begin;
-    const int bfloat = c->x.half->is_bfloat16;
-    if (how == SG_ONE_BY_ONE)
-        return bfloat ? FN(add_halves)(1, SG_ONE_BY_ONE, y, g, n) : FN(add_halves)(0, SG_ONE_BY_ONE, y, g, n);
-    return bfloat ? FN(add_halves)(1, SG_IN_PAIRS_OF_HALVES, y, g, n)
-                  : FN(add_halves)(0, SG_IN_PAIRS_OF_HALVES, y, g, n);
-}
-SG_NOINLINE void FN(half_differences)(const FN(tile) *t, int r, ptrdiff_t begin, ptrdiff_t n, vreal high,
-                                      vreal minus_low) {
-    const sg_call *c = t->call;
-    const uint16_t *y = FN(half_row)(t, &c->x, r) + begin, *g = FN(half_row)(t, &c->g, r) + begin;
-    uint16_t *to = FN(half_row)(t, &c->out, r) + begin;
-    if (c->x.half->is_bfloat16) FN(make_half_differences)(1, y, g, to, n, high, minus_low);
-    else FN(make_half_differences)(0, y, g, to, n, high, minus_low);
-}
-SG_NOINLINE wide FN(dots_of_halves)(int how, const FN(tile) *t) {
-    wide sums[VL];
+SG_INLINE void FN(add_halves)(int bfloat, int how, const FN(tile) *t, ptrdiff_t begin, ptrdiff_t n,
+                              wide sums[]) {
     int r = 0;
     do {
-        ptrdiff_t b = 0;
-        do {
-            sums[r] = FN(with_block)(sums[r], FN(sums_of_halves)(how, t, r, b, FN(block_size)(t->n, b)), b);
-            b += BLOCK_N;
-        } while (b < t->n);
+        const uint16_t *y = FN(half_row)(t, &t->call->x, r) + begin,
+                       *g = FN(half_row)(t, &t->call->g, r) + begin;
+        FN(pairs) s;
+        FN(begin_pairs)(LAYOUT_ACROSS, &s);
+        SG_EACH(LAYOUT_ACROSS, n, 4, {
+            FN(add_product)(LAYOUT_ACROSS, how, &s, l, FN(read_half)(bfloat, full, g, v, n),
+                            FN(read_half)(bfloat, full, y, v, n));
+        });
+        FN(close_pairs)(LAYOUT_ACROSS, how, &s, n);
+        sums[r] = s.sum[0];
     } while (++r < t->rows);
+}
+SG_INLINE void FN(make_halves_of)(int bfloat, const FN(tile) *t, ptrdiff_t begin, ptrdiff_t n,
+                                  FN(dot_parts) d) {
+    const FN(lanes) high_of = FN(lanes_of)(d.high), low_of = FN(lanes_of)(d.minus_low);
+    for (int r = 0; r < t->rows; r++) {
+        const uint16_t *y = FN(half_row)(t, &t->call->x, r) + begin,
+                       *g = FN(half_row)(t, &t->call->g, r) + begin;
+        uint16_t *to = FN(half_row)(t, &t->call->out, r) + begin;
+        const vreal high = FN(spread)(LAYOUT_ACROSS, &high_of, r),
+                    low = FN(spread)(LAYOUT_ACROSS, &low_of, r);
+        SG_EACH(LAYOUT_ACROSS, n, 4, {
+            const vreal a = FN(read_half)(bfloat, full, g, v, n), s = FN(read_half)(bfloat, full, y, v, n);
+            FN(write_half)(bfloat, full, to, v, n, FN(times_difference)(s, a, high, low));
+        });
+    }
+}
+/* Of classes [begin, begin + n) of each row: the sums, lane by lane, and the results. */
+SG_NOINLINE void FN(sums_of_halves)(int how, const FN(tile) *t, ptrdiff_t begin, ptrdiff_t n, wide sums[]) {
+    const int bfloat = t->call->x.half->is_bfloat16;
+    if (how == SG_ONE_BY_ONE) {
+        if (bfloat) FN(add_halves)(1, SG_ONE_BY_ONE, t, begin, n, sums);
+        else FN(add_halves)(0, SG_ONE_BY_ONE, t, begin, n, sums);
+    } else if (bfloat) FN(add_halves)(1, SG_IN_PAIRS_OF_HALVES, t, begin, n, sums);
+    else FN(add_halves)(0, SG_IN_PAIRS_OF_HALVES, t, begin, n, sums);
+}
+SG_NOINLINE void FN(half_differences)(const FN(tile) *t, ptrdiff_t begin, ptrdiff_t n, FN(dot_parts) d) {
+    if (t->call->x.half->is_bfloat16) FN(make_halves_of)(1, t, begin, n, d);
+    else FN(make_halves_of)(0, t, begin, n, d);
+}
+/* Several rows are of one block. */
+SG_NOINLINE wide FN(dots_of_halves)(int how, const FN(tile) *t) {
+    wide sums[VL], next;
+    FN(sums_of_halves)(how, t, 0, FN(block_size)(t->n, 0), sums);
+    for (ptrdiff_t b = BLOCK_N; b < t->n; b += BLOCK_N) {
+        FN(sums_of_halves)(how, t, b, FN(block_size)(t->n, b), &next);
+        sums[0] = FN(wide_add)(sums[0], next);
+    }
     return FN(fold_rows)(sums, t->rows);
 }
 #endif
@@ -395,7 +402,7 @@ static void FN(team_sums)(void *context, int i) {
         wide *sum = &a->sums[b / BLOCK_N];
 #if REAL_IS_FLOAT
         if (c->x.half) {
-            *sum = FN(sums_of_halves)(SG_IN_PAIRS_OF_HALVES, t, 0, b, n);
+            FN(sums_of_halves)(SG_IN_PAIRS_OF_HALVES, t, b, n, sum);
             continue;
         }
 #endif
@@ -411,7 +418,7 @@ static void FN(team_differences)(void *context, int i) {
     if (n <= 0) return;
 #if REAL_IS_FLOAT
     if (c->x.half) {
-        FN(half_differences)(t, 0, begin, n, a->dot.high, a->dot.minus_low);
+        FN(half_differences)(t, begin, n, a->dot);
         return;
     }
 #endif
@@ -441,11 +448,7 @@ SG_NOINLINE void FN(softmax_vjp_team)(const FN(tile) *t) {
 SG_INLINE void FN(softmax_vjp_halves)(const FN(tile) *t) {
     wide dot = FN(dots_of_halves)(SG_IN_PAIRS_OF_HALVES, t);
     IF_NEEDED(t->rows, dot, FN(dots_of_halves)(SG_ONE_BY_ONE, t));
-    const FN(dot_parts) d = FN(parts_of)(dot);
-    const FN(lanes) high_of = FN(lanes_of)(d.high), low_of = FN(lanes_of)(d.minus_low);
-    for (int r = 0; r < t->rows; r++)
-        FN(half_differences)(t, r, 0, t->n, FN(spread)(LAYOUT_ACROSS, &high_of, r),
-                             FN(spread)(LAYOUT_ACROSS, &low_of, r));
+    FN(half_differences)(t, 0, t->n, FN(parts_of)(dot));
 }
 #endif
 
