@@ -1,4 +1,4 @@
-"""The checks beside the tests, one command each: `nox -s lint`, `nox -s c`, `nox -s sanitize`, `nox -s docs`,
+"""The checks beside the tests, one command each: `nox -s lint`, `nox -s c`, `nox -s sanitize`, `nox -s no_fma`, `nox -s docs`,
 `nox -s dist`.
 
 .ci/run calls them all. The tests need no session: README.md has their command.
@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "c", "sanitize", "docs", "dist"]
+nox.options.sessions = ["lint", "c", "sanitize", "no_fma", "docs", "dist"]
 
 ROOT = Path(__file__).parent
 ZIG = "ziglang==0.17.0"
@@ -98,6 +98,21 @@ def sanitize(session: nox.Session) -> None:
     # two at a time, as each compiles one large file
     parallel = "printf '%s\\n' \"$@\" | xargs -P 2 -I {} sh -c 'sh tests/c/{}'"
     session.run("sh", "-c", parallel, "sanitize", *jobs, external=True)
+
+
+@nox.session
+def no_fma(session: nox.Session) -> None:
+    """Test results on an x86-64 CPU without fused multiply-add, which qemu emulates: kernels that no other test runs."""
+    if not (emulator := shutil.which("qemu-x86_64")):
+        session.skip("There is no qemu-x86_64 here")
+    session.install(".[test]")
+    names = ["oracle", "softmax", *(["accuracy", "special_values"] if FULL else [])]
+    tests = [f"tests/test_{name}.py" for name in names]
+    python = str(Path(session.bin) / "python")
+    command = [emulator, "-cpu", "Nehalem", python]
+    plain = "import softgrad._core as core; assert not core.portable_is_fused()"
+    session.run(*command, "-c", plain, external=True)
+    session.run(*command, "-m", "pytest", "-q", *tests, external=True)
 
 
 @nox.session

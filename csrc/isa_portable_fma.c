@@ -1,6 +1,6 @@
 /* isa_portable_fma.c - the portable kernels for x86-64 with FMA: the same bits as the other instruction sets.
  * Named "portable" too; dispatch.c lists it in the place of the other where the CPU allows. */
-#define SG_BODY SG_NOINLINE
+#define SG_SMALL
 #include "isa.h"
 
 #if SG_X86_64

@@ -91,7 +91,7 @@ SG_INLINE void FN(scale_with_labels)(FN(view) e, FN(view) out, ptrdiff_t n, FN(f
     });
 }
 /* With `by_vector` y->at is there only if there are class weights. */
-SG_INLINE void FN(targets_of)(int layout, int by_vector, const FN(tile) *t, FN(targets) *y) {
+SG_BODY void FN(targets_of)(int layout, int by_vector, const FN(tile) *t, FN(targets) *y) {
     const sg_call *c = t->call;
     if (by_vector && !c->weight) {
         FN(label_vector)(t, y);
@@ -224,8 +224,8 @@ SG_INLINE void FN(both_of)(const FN(tile) *t, const FN(stats) *row, wide g, FN(f
 /* grad = e f, hess = h e (1 - s) for one row, or the rows in lanes: the diagonal of the Hessian without z_loss. At the
  * maximum, whose term is `top`, 1 - s would cancel: hess_top is its own. `simple`, a literal, takes 7 operations for 12. In
  * lanes of few classes the gradient at the labels is `entry`. */
-SG_INLINE void FN(scale_both)(int layout, int simple, FN(view) e, FN(view) grad, FN(view) hess, ptrdiff_t n,
-                              const FN(both) *k, const FN(targets) *y, vreal entry) {
+SG_BODY void FN(scale_both)(int layout, int simple, FN(view) e, FN(view) grad, FN(view) hess, ptrdiff_t n,
+                            const FN(both) *k, const FN(targets) *y, vreal entry) {
     vreal at = vset1(0);
     e = FN(opened)(layout, e);
     SG_EACH(layout, n, 4, {
@@ -240,8 +240,8 @@ SG_INLINE void FN(scale_both)(int layout, int simple, FN(view) e, FN(view) grad,
         at = vadd(at, vset1(1));
     });
 }
-SG_INLINE void FN(scale_rows_both)(int layout, int simple, const FN(tile) *t, FN(view) e, FN(view) grad,
-                                   FN(view) hess, const FN(both) *k, const FN(targets) *y, vreal entry) {
+SG_BODY void FN(scale_rows_both)(int layout, int simple, const FN(tile) *t, FN(view) e, FN(view) grad,
+                                 FN(view) hess, const FN(both) *k, const FN(targets) *y, vreal entry) {
     if (layout != LAYOUT_ACROSS) {
         FN(scale_both)(layout, simple, e, grad, hess, t->n, k, y, entry);
         return;
@@ -271,8 +271,8 @@ typedef struct {
     int empty;         /* no row counts; never in lanes */
 } FN(label_parts);
 
-SG_INLINE int FN(label_open)(int layout, int grad, int hess, const FN(tile) *t, real *buffer,
-                             real *hess_buffer, FN(label_parts) *p) {
+SG_BODY int FN(label_open)(int layout, int grad, int hess, const FN(tile) *t, real *buffer, real *hess_buffer,
+                           FN(label_parts) *p) {
     const sg_call *c = t->call;
     FN(look) *look = &p->look;
     FN(targets_of)(layout, layout == LAYOUT_SHORT, t, &p->y);
@@ -293,7 +293,7 @@ SG_INLINE int FN(label_open)(int layout, int grad, int hess, const FN(tile) *t, 
     if (layout == LAYOUT_SHORT) vstore(p->target, FN(pick_labels)(look->x, t->n, &p->y));
     return 1;
 }
-SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t, FN(label_parts) *p) {
+SG_BODY void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t, FN(label_parts) *p) {
     const sg_call *c = t->call;
     const FN(targets) *y = &p->y;
     if (p->empty) {
@@ -338,8 +338,7 @@ SG_INLINE void FN(label_rows)(int layout, int grad, int hess, const FN(tile) *t,
     if (hess) FN(both_of)(t, row, g, f, inverse, &p->both);
     else p->factor = f;
 }
-SG_INLINE void FN(label_results)(int layout, int grad, int hess, const FN(tile) *t,
-                                 const FN(label_parts) *p) {
+SG_BODY void FN(label_results)(int layout, int grad, int hess, const FN(tile) *t, const FN(label_parts) *p) {
     const sg_call *c = t->call;
     if (!grad) return;
     if (FN(in_blocks)(layout, t) && !p->empty) {
@@ -474,8 +473,8 @@ SG_NOINLINE void FN(weigh_across)(const FN(tile) *t, const void *weights_of_all,
     *weight = FN(wide_load)(weights.hi, weights.lo);
 }
 /* In lanes the lanes of a row across, if rows of so many classes go across, stand one beside the other (sum.h). */
-SG_INLINE void FN(weigh_rows)(int layout, int plain, const FN(weights) *w, FN(view) x, ptrdiff_t n, vreal max,
-                              wide *distance, wide *weight) {
+SG_BODY void FN(weigh_rows)(int layout, int plain, const FN(weights) *w, FN(view) x, ptrdiff_t n, vreal max,
+                            wide *distance, wide *weight) {
     wide far[VL], total[VL];
     for (int l = 0; l < FN(phases)(layout); l++) far[l] = total[l] = FN(zero)();
     for (ptrdiff_t v = 0; v < n; v++) {
@@ -518,8 +517,8 @@ typedef struct {
     int empty;         /* no row counts; never in lanes */
 } FN(general_parts);
 
-SG_INLINE int FN(general_open)(int layout, const FN(tile) *t, real *buffer, real *second,
-                               FN(general_parts) *p) {
+SG_BODY int FN(general_open)(int layout, const FN(tile) *t, real *buffer, real *second,
+                             FN(general_parts) *p) {
     const sg_call *c = t->call;
     FN(look) *look = &p->look;
     const int grad = c->out.data != NULL;
@@ -580,7 +579,7 @@ SG_NOINLINE void FN(slopes_of)(const FN(tile) *t, const FN(general_parts) *p, vr
     const wide own_z = c->z_loss == 0 ? FN(zero)() : FN(wide_mul)(z2, FN(wide_mul)(s_top, s_top));
     k->hess_top = FN(lanes_of)(FN(wide_round)(FN(wide_add)(own, own_z)));
 }
-SG_INLINE void FN(general_rows)(int layout, const FN(tile) *t, FN(general_parts) *p) {
+SG_BODY void FN(general_rows)(int layout, const FN(tile) *t, FN(general_parts) *p) {
     (void)layout;
     const sg_call *c = t->call;
     const FN(targets) *y = &p->y;
@@ -626,9 +625,9 @@ SG_INLINE vreal FN(grad_top)(int layout, const FN(slopes) *k, int r, vreal e, vr
     return vfnma(a, FN(spread)(layout, &k->rest_hi, r), vfnma(a, FN(spread)(layout, &k->rest_lo, r), s));
 }
 /* The results of n classes of row r, or of the rows in lanes. With labels the one entry that cancels is the label's. */
-SG_INLINE void FN(general_some)(int layout, int plain, int probs, int hess, const sg_call *c,
-                                const FN(slopes) *k, int r, const FN(weights) *w, FN(view) terms, FN(view) to,
-                                FN(view) curvature, ptrdiff_t n) {
+SG_BODY void FN(general_some)(int layout, int plain, int probs, int hess, const sg_call *c,
+                              const FN(slopes) *k, int r, const FN(weights) *w, FN(view) terms, FN(view) to,
+                              FN(view) curvature, ptrdiff_t n) {
     const FN(factor) grad = FN(spread_factor)(layout, &k->grad, r),
                      unit = FN(spread_factor)(layout, &k->unit, r);
     const vreal e_top = FN(spread)(layout, &k->e_top, r);
@@ -667,8 +666,8 @@ SG_NOINLINE void FN(general_any_lanes)(SOME_PARAMETERS) {
     else FN(general_some)(LAYOUT_SHORT, 0, 0, 0, c, k, r, w, terms, to, curvature, n);
 }
 #undef SOME_PARAMETERS
-SG_INLINE void FN(general_block)(int layout, const FN(tile) *t, const FN(general_parts) *p,
-                                 const FN(slopes) *k, ptrdiff_t begin, ptrdiff_t n) {
+SG_BODY void FN(general_block)(int layout, const FN(tile) *t, const FN(general_parts) *p, const FN(slopes) *k,
+                               ptrdiff_t begin, ptrdiff_t n) {
     const sg_call *c = t->call;
     const FN(view) views[3] = {p->look.e, p->to, p->curvature};
     for (int r = 0; r < FN(passes)(layout, t); r++) {
@@ -684,7 +683,7 @@ SG_INLINE void FN(general_block)(int layout, const FN(tile) *t, const FN(general
         else FN(general_any_lanes)(c, k, r, &w, of[0], of[1], of[2], n);
     }
 }
-SG_INLINE void FN(general_results)(int layout, const FN(tile) *t, const FN(general_parts) *p) {
+SG_BODY void FN(general_results)(int layout, const FN(tile) *t, const FN(general_parts) *p) {
     const sg_call *c = t->call;
     if (!c->out.data) return;
     if (!p->empty && t->n <= BLOCK_N) FN(general_block)(layout, t, p, &p->slopes, 0, t->n);

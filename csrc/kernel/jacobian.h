@@ -166,7 +166,7 @@ SG_INLINE int FN(is_streamed_jacobian)(const sg_call *c) {
            c->n >= VL && c->n <= FN(MOST_IN_BLOCK) - FN(ENOUGH_IN_BLOCK);
 }
 
-SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
+SG_BODY int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     if (layout == LAYOUT_LONG) return 0; /* matrices are written row by row */
     const sg_call *c = t->call;
     TILE_BUFFER(p_buffer, 0);
@@ -215,7 +215,7 @@ SG_INLINE int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         vreal a = FN(read)(layout, full, p, v, t->n, 0), b = FN(read)(layout, full, x, v, t->n, 0), scale,
               frac;
         FN(exp_terms)(vselect(vlt(row->max, b), row->max, b), limits, &scale, &frac);
-        vreal a_rest = vmul(vfma(scale, frac, vsub(scale, vfma(scale, frac, scale))), down);
+        vreal a_rest = vmul(vfma(scale, frac, vsub(scale, FN(mul_add)(scale, frac, scale))), down);
         vreal rest = vsub(vfnma(a, hi, vset1(1)), vfma(a_rest, hi, vmul(a, lo)));
         vreal s = vmul(FN(in_parts)(a, a_rest, T_hi, T_lo), T_down);
         vreal d = of_log ? vdiv(rest, unit) : vmul(s, rest);

@@ -9,7 +9,7 @@ SG_INLINE void FN(add_largest)(int mode, FN(largest) *m, vreal a) {
     if (mode == SG_WITHOUT_MAX) m->second = vmax(vmin(a, m->max), m->second);
     m->max = vmax(a, m->max);
 }
-SG_INLINE FN(largest) FN(largest_lanes)(int mode, FN(view) x, ptrdiff_t n) {
+SG_BODY FN(largest) FN(largest_lanes)(int mode, FN(view) x, ptrdiff_t n) {
     const vreal none = vset1(-REAL_INF);
     FN(largest) m[4] = {{none, none}, {none, none}, {none, none}, {none, none}};
     SG_EACH(LAYOUT_SHORT, n, 4,
@@ -20,7 +20,7 @@ SG_INLINE FN(largest) FN(larger_lane)(int mode, FN(largest) m, int k) {
     return FN(larger)(mode, m, (FN(largest)){vxor(m.max, k), vxor(m.second, k)});
 }
 /* Across: of the lanes of one row. */
-SG_INLINE FN(largest) FN(largest_in_lanes)(int chains, int mode, FN(view) x, ptrdiff_t n) {
+SG_BODY FN(largest) FN(largest_in_lanes)(int chains, int mode, FN(view) x, ptrdiff_t n) {
     const vreal none = vset1(-REAL_INF);
     FN(largest) m[4] = {{none, none}, {none, none}, {none, none}, {none, none}};
     SG_EACH(LAYOUT_ACROSS, n, 4, {
@@ -40,7 +40,7 @@ SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
     return FN(largest_of_lanes)(mode, FN(largest_in_lanes)(4, mode, x, n));
 }
 /* Of several rows, each in its lane (fold.h). */
-SG_INLINE int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
+SG_BODY int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
     const vmask with = FN(lanes_with)(k);
     int i = 0;
     for (; 2 * i < count; i++) {
@@ -52,14 +52,14 @@ SG_INLINE int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
     }
     return i;
 }
-SG_INLINE FN(largest) FN(fold_largest)(int mode, FN(largest) m[], int rows) {
+SG_BODY FN(largest) FN(fold_largest)(int mode, FN(largest) m[], int rows) {
     rows = FN(largest_step)(1, mode, m, rows);
     rows = FN(largest_step)(2, mode, m, rows);
     rows = FN(largest_step)(4, mode, m, rows);
     if (VL == 16) FN(largest_step)(8, mode, m, rows);
     return m[0];
 }
-SG_INLINE FN(largest) FN(largest_of_rows)(int mode, const FN(tile) *t, int looked, FN(view) x, ptrdiff_t n) {
+SG_BODY FN(largest) FN(largest_of_rows)(int mode, const FN(tile) *t, int looked, FN(view) x, ptrdiff_t n) {
     if (looked && n <= SHORT_N) return t->looked->rows[0];
     FN(largest) m[VL];
     int r = 0, rows = t->rows;
@@ -69,7 +69,7 @@ SG_INLINE FN(largest) FN(largest_of_rows)(int mode, const FN(tile) *t, int looke
         for (r = 0; r < rows; r++) t->looked->rows[r] = m[r];
     return FN(fold_largest)(mode, m, rows);
 }
-SG_INLINE FN(largest) FN(largest_of)(int layout, int mode, const FN(tile) *t, FN(view) x, ptrdiff_t n) {
+SG_BODY FN(largest) FN(largest_of)(int layout, int mode, const FN(tile) *t, FN(view) x, ptrdiff_t n) {
     if (layout != LAYOUT_ACROSS) return FN(largest_lanes)(mode, x, n);
     const int looked = SG_LOOKS_AHEAD && t->looked->p == x.p && t->looked->row == t->row;
     if (t->rows > 1) return FN(largest_of_rows)(mode, t, looked, x, n);

@@ -54,7 +54,7 @@ SG_INLINE void FN(log_loss_labels)(const sg_call *c, int grad, ptrdiff_t begin, 
 }
 
 /* Probability targets, a_k = sample_weight w_k y_k. */
-SG_INLINE int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t) {
+SG_BODY int FN(log_loss_general_tile)(int layout, int grad, const FN(tile) *t) {
     const sg_call *c = t->call;
     FN(targets) y;
     FN(targets_of)(layout, 0, t, &y);

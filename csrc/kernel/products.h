@@ -26,7 +26,7 @@ SG_INLINE void FN(add_product)(int layout, int how, FN(pairs) *s, int l, vreal g
     }
 }
 /* The last of an odd number of classes has no second one. */
-SG_INLINE void FN(close_pairs)(int layout, int how, FN(pairs) *s, ptrdiff_t n) {
+SG_BODY void FN(close_pairs)(int layout, int how, FN(pairs) *s, ptrdiff_t n) {
     const int p = FN(phases)(layout), left = (int)(FN(vectors)(layout, n) % (2 * p));
     for (int l = 0; l < p && how != SG_ONE_BY_ONE; l++) {
         if (l < left && l + p >= left) s->sum[l] = FN(wide_add_real)(s->sum[l], s->first[l]);
@@ -51,8 +51,8 @@ SG_INLINE vreal FN(times_difference)(vreal y, vreal g, vreal high, vreal minus_l
 }
 
 /* y (g - dot) of n classes. */
-SG_INLINE void FN(differences)(int layout, FN(view) y, FN(view) g, FN(view) to, ptrdiff_t n, vreal high,
-                               vreal minus_low) {
+SG_BODY void FN(differences)(int layout, FN(view) y, FN(view) g, FN(view) to, ptrdiff_t n, vreal high,
+                             vreal minus_low) {
     SG_EACH(layout, n, 4, {
         const vreal a = FN(read)(layout, full, g, v, n, 0), s = FN(read)(layout, full, y, v, n, 0);
         FN(ask_for_next)(layout, to, v);
@@ -91,8 +91,8 @@ enum { FN(dots_ahead) = 4096 / sizeof(real) };
 
 /* The products of one row across, or of the rows in lanes. These are copied on the way unless g_copy is NULL, and asked for a tile or two ahead. Zen 2, us, (16, 3,
  * 224, 224) copied before, and so: 2150 -> 1970; (16, 1000, 14, 14) asked for: 5060 -> 4550. */
-SG_INLINE void FN(add_products)(int layout, int how, int asks, ptrdiff_t n, FN(view) y, FN(view) g,
-                                real *y_copy, real *g_copy, FN(pairs) *s) {
+SG_BODY void FN(add_products)(int layout, int how, int asks, ptrdiff_t n, FN(view) y, FN(view) g,
+                              real *y_copy, real *g_copy, FN(pairs) *s) {
     SG_EACH(layout, n, FN(round)(layout), {
         const vreal a = FN(read)(layout, full, g, v, n, 0), b = FN(read)(layout, full, y, v, n, 0);
         if (full && asks) {
@@ -248,8 +248,8 @@ SG_INLINE wide FN(dots_across)(int how, const FN(tile) *t, FN(view) y, FN(view) 
 SG_INLINE wide FN(with_block)(wide before, wide sum, ptrdiff_t begin) {
     return begin == 0 ? sum : FN(wide_add)(before, sum);
 }
-SG_INLINE wide FN(dots_in_lanes)(int layout, int how, const FN(tile) *t, FN(view) y, FN(view) g, real *y_copy,
-                                 real *g_copy) {
+SG_BODY wide FN(dots_in_lanes)(int layout, int how, const FN(tile) *t, FN(view) y, FN(view) g, real *y_copy,
+                               real *g_copy) {
     wide total[VL];
     ptrdiff_t b = 0;
     do {
@@ -325,8 +325,8 @@ SG_NOINLINE wide FN(exact_by_block)(const FN(tile) *t, real *y_buffer, real *g_b
 #if REAL_IS_FLOAT
 /* Contiguous rows of 16-bit numbers, from memory to the vectors and back: no floats in between that are stored and loaded twice.
  * Zen 4, us, by a float copy of a block and so: softmax_vjp of bfloat16 (300, 1000) 99 and 89, (100, 32000) 2100 and 840; float16 89, 74; 2160, 660. */
-SG_INLINE void FN(add_halves)(int bfloat, int how, const FN(tile) *t, ptrdiff_t begin, ptrdiff_t n,
-                              wide sums[]) {
+SG_BODY void FN(add_halves)(int bfloat, int how, const FN(tile) *t, ptrdiff_t begin, ptrdiff_t n,
+                            wide sums[]) {
     int r = 0;
     do {
         const uint16_t *y = FN(half_row)(t, &t->call->x, r) + begin,
@@ -341,8 +341,8 @@ SG_INLINE void FN(add_halves)(int bfloat, int how, const FN(tile) *t, ptrdiff_t 
         sums[r] = s.sum[0];
     } while (++r < t->rows);
 }
-SG_INLINE void FN(make_halves_of)(int bfloat, const FN(tile) *t, ptrdiff_t begin, ptrdiff_t n,
-                                  FN(dot_parts) d) {
+SG_BODY void FN(make_halves_of)(int bfloat, const FN(tile) *t, ptrdiff_t begin, ptrdiff_t n,
+                                FN(dot_parts) d) {
     const FN(lanes) high_of = FN(lanes_of)(d.high), low_of = FN(lanes_of)(d.minus_low);
     for (int r = 0; r < t->rows; r++) {
         const uint16_t *y = FN(half_row)(t, &t->call->x, r) + begin,
@@ -599,7 +599,7 @@ SG_INLINE void FN(softmax_vjp_row)(const FN(tile) *t, real *y_buffer, real *g_bu
     }
 }
 /* Rows in lanes. */
-SG_INLINE void FN(softmax_vjp_vectors)(int layout, const FN(tile) *t, real *y_buffer, real *g_buffer) {
+SG_BODY void FN(softmax_vjp_vectors)(int layout, const FN(tile) *t, real *y_buffer, real *g_buffer) {
     const sg_call *c = t->call;
     FN(view) y = FN(nowhere)(), g = y;
     if (layout == LAYOUT_SHORT) y = FN(place_of)(t, &c->x), g = FN(place_of)(t, &c->g);
@@ -621,7 +621,7 @@ SG_INLINE void FN(softmax_vjp_vectors)(int layout, const FN(tile) *t, real *y_bu
 }
 
 /* y (g - sum(g y)). The same to the right by symmetry. */
-SG_INLINE int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
+SG_BODY int FN(softmax_vjp_tile)(int layout, const FN(tile) *t) {
     const int halves = layout == LAYOUT_ACROSS && sg_has_rows_of_halves(t->call);
     if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t) && (halves || FN(stand_across)(t))) {
         FN(softmax_vjp_team)(t);
@@ -661,8 +661,7 @@ typedef struct {
     FN(lanes) low, magic;
 } FN(log_product);
 
-SG_INLINE FN(log_product)
-    FN(open_log_product)(int layout, const FN(tile) *t, real *y_buffer, real *g_buffer) {
+SG_BODY FN(log_product) FN(open_log_product)(int layout, const FN(tile) *t, real *y_buffer, real *g_buffer) {
     const sg_call *c = t->call;
     FN(log_product) p;
     p.y = FN(open)(layout, t, &c->x, y_buffer);
@@ -683,7 +682,7 @@ SG_INLINE wide FN(total_of)(int layout, const FN(tile) *t, wide sums[]) {
 }
 
 /* g - exp(ly) sum(g); where ly is -inf, g, whatever the sum. */
-SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
+SG_BODY int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(y_buffer, 0);
     TILE_BUFFER(g_buffer, 1);
     const FN(log_product) p = FN(open_log_product)(layout, t, y_buffer, g_buffer);
@@ -712,7 +711,8 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
                         ly = FN(read)(layout, full, yr, v, t->n, 0);
             vreal scale, frac;
             FN(exp_terms)(ly, k, &scale, &frac);
-            const vreal e = vmul(vfma(scale, frac, scale), f.pre), d = vfnma(e, f.hi, vfnma(e, f.lo, a));
+            const vreal e = vmul(FN(mul_add)(scale, frac, scale), f.pre),
+                        d = vfnma(e, f.hi, vfnma(e, f.lo, a));
             FN(ask_for_next)(layout, to, v);
             FN(write)(layout, full, to, v, t->n, vselect(veq(ly, vset1(-REAL_INF)), a, d));
         });
@@ -723,7 +723,7 @@ SG_INLINE int FN(log_softmax_vjp_tile)(int layout, const FN(tile) *t) {
 BOTH_LAYOUTS(log_softmax_vjp, SG_LOG_PRODUCTS)
 
 /* g - sum(exp(ly) g); where ly is -inf, whatever g. */
-SG_INLINE int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
+SG_BODY int FN(log_softmax_jvp_tile)(int layout, const FN(tile) *t) {
     TILE_BUFFER(y_buffer, 0);
     TILE_BUFFER(g_buffer, 1);
     const FN(log_product) p = FN(open_log_product)(layout, t, y_buffer, g_buffer);

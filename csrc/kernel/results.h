@@ -7,8 +7,8 @@ SG_INLINE vreal FN(result)(int terms, vreal x, vreal high, vreal low) {
 }
 
 /* One block of one row, or of the rows in lanes; out may be x. */
-SG_INLINE void FN(make_row)(int terms, int layout, FN(view) x, FN(view) out, ptrdiff_t n, vreal high,
-                            vreal low) {
+SG_BODY void FN(make_row)(int terms, int layout, FN(view) x, FN(view) out, ptrdiff_t n, vreal high,
+                          vreal low) {
     x = FN(opened)(layout, x);
     SG_EACH(layout, n, 4, {
         const vreal a = FN(read)(layout, full, x, v, n, 0);
@@ -16,8 +16,8 @@ SG_INLINE void FN(make_row)(int terms, int layout, FN(view) x, FN(view) out, ptr
     });
 }
 /* The same of each row of a tile. */
-SG_INLINE void FN(make_rows)(int terms, int layout, int rows, FN(view) x, FN(view) out, ptrdiff_t n,
-                             const FN(lanes) *high, const FN(lanes) *low) {
+SG_BODY void FN(make_rows)(int terms, int layout, int rows, FN(view) x, FN(view) out, ptrdiff_t n,
+                           const FN(lanes) *high, const FN(lanes) *low) {
     if (layout != LAYOUT_ACROSS) {
         FN(make_row)(terms, layout, x, out, n, vload(high->lane), vload(low->lane));
         return;
@@ -69,8 +69,8 @@ SG_NOINLINE void FN(make_halves)(int terms, const FN(tile) *t, FN(view) x, ptrdi
  * for what is done once a tile. Zen 4, us: AVX-512 (300, 1000) softmax 87 -> 82, log_softmax 100 -> 85, loss + gradient 96 -> 90, float64 log_softmax 242 ->
  * 205, (1000, 100) softmax 48 -> 43, (100, 32000) log_softmax 1214 -> 962; AVX2 110 -> 108, 128 -> 117, 125 -> 121, 312 -> 298, 59 -> 56, 1492 -> 1355;
  * but (20000, 64) softmax 697 -> 724. */
-SG_INLINE int FN(postpone)(int layout, const FN(tile) *t, const sg_array *to, FN(view) x, FN(view) out,
-                           vreal high, vreal low) {
+SG_BODY int FN(postpone)(int layout, const FN(tile) *t, const sg_array *to, FN(view) x, FN(view) out,
+                         vreal high, vreal low) {
     if (!SG_POSTPONES || layout != LAYOUT_ACROSS || t->after < t->rows) return 0;
     if ((t->rows == 1 && t->n <= BLOCK_N) || !FN(is_direct)(layout, t, to)) return 0;
     FN(due) *due = &t->looked->due;

@@ -61,8 +61,8 @@ SG_INLINE FN(factor) FN(spread_factor)(int layout, const FN(factors) *f, int r) 
 }
 
 /* out = e f of a tile; out may be e. */
-SG_INLINE void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, ptrdiff_t n,
-                              FN(factor) f) {
+SG_BODY void FN(scale_tile)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, ptrdiff_t n,
+                            FN(factor) f) {
     const FN(factors) rows = FN(factors_of)(f);
     if (!SG_UNLIKELY(!f.plain)) {
         FN(make_rows)(1, layout, t->rows, e, out, n, &rows.hi, &rows.lo);
@@ -84,8 +84,8 @@ SG_INLINE void FN(scale_halves)(const FN(tile) *t, FN(view) e, ptrdiff_t begin, 
 
 /* out = e g 2^-HEADROOM over blocks [begin, end) of rows: e is relative to the M of its block in Ms, g to row_M. With `to`
  * each block of out is brought there, if it does not stand there. */
-SG_INLINE void FN(scale_some)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const sg_array *to,
-                              const vreal *Ms, vreal row_M, wide g, ptrdiff_t begin, ptrdiff_t end) {
+SG_BODY void FN(scale_some)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const sg_array *to,
+                            const vreal *Ms, vreal row_M, wide g, ptrdiff_t begin, ptrdiff_t end) {
     for (ptrdiff_t b = begin; b < end; b++) {
         const ptrdiff_t v = layout == LAYOUT_ACROSS ? b * BLOCK_N / VL : b * BLOCK_N;
         const FN(view) eb = {e.p + v * e.step, e.step, e.row}, ob = {out.p + v * out.step, out.step, out.row};
@@ -115,8 +115,8 @@ static void FN(scale_task)(void *context, int i) {
     FN(scale_some)(LAYOUT_ACROSS, a->t, a->e, a->out, a->to, a->Ms, a->row_M, a->g, begin, end);
 }
 /* All blocks. */
-SG_INLINE void FN(scale_blocks)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const sg_array *to,
-                                const vreal *Ms, vreal row_M, wide g) {
+SG_BODY void FN(scale_blocks)(int layout, const FN(tile) *t, FN(view) e, FN(view) out, const sg_array *to,
+                              const vreal *Ms, vreal row_M, wide g) {
     const ptrdiff_t count = (t->n + BLOCK_N - 1) / BLOCK_N;
     if (layout == LAYOUT_ACROSS && SG_HAS_TEAM(t)) {
         const sg_team *team = t->call->team;

@@ -8,8 +8,8 @@ typedef struct {
     FN(factor) factor; /* of rows of one block */
 } FN(softmax_parts);
 
-SG_INLINE int FN(softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
-                               FN(softmax_parts) *p) {
+SG_BODY int FN(softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
+                             FN(softmax_parts) *p) {
     FN(look) *look = &p->look;
     FN(catch_up)(1, layout, t, 0);
     p->out = FN(open_result)(layout, t, buffer);
@@ -24,7 +24,7 @@ SG_INLINE void FN(softmax_rows)(int layout, const FN(tile) *t, FN(softmax_parts)
     p->inverse = FN(inverse)(p->look.row.others);
     if (t->n <= BLOCK_N) p->factor = FN(factor_of)(p->inverse, vset1(-HEADROOM));
 }
-SG_INLINE void FN(softmax_results)(int layout, const FN(tile) *t, const FN(softmax_parts) *p) {
+SG_BODY void FN(softmax_results)(int layout, const FN(tile) *t, const FN(softmax_parts) *p) {
     if (t->n > BLOCK_N) {
         FN(scale_blocks)(layout, t, p->look.e, p->out, &t->call->out, p->look.Ms, p->look.row.M, p->inverse);
         return;
@@ -51,8 +51,8 @@ typedef struct {
     vreal high, low;
 } FN(log_softmax_parts);
 
-SG_INLINE int FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
-                                   FN(log_softmax_parts) *p) {
+SG_BODY int FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, real *second,
+                                 FN(log_softmax_parts) *p) {
     FN(look) *look = &p->look;
     FN(catch_up)(0, layout, t, 0);
     p->out = FN(open_result)(layout, t, buffer);
@@ -63,7 +63,7 @@ SG_INLINE int FN(log_softmax_open)(int layout, const FN(tile) *t, real *buffer, 
     look->weigh = NULL;
     return 1;
 }
-SG_INLINE void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
+SG_BODY void FN(log_softmax_rows)(int layout, const FN(tile) *t, FN(log_softmax_parts) *p) {
     (void)layout, (void)t;
     const FN(stats) *row = &p->look.row;
     const wide log = FN(log_ratio)(row->others, row->top);
@@ -104,7 +104,7 @@ static void FN(log_softmax_task)(void *context, int i) {
         if (!FN(rounds)(LAYOUT_ACROSS, out)) FN(close_block)(t, out, b, n, to);
     }
 }
-SG_INLINE void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
+SG_BODY void FN(log_softmax_results)(int layout, const FN(tile) *t, const FN(log_softmax_parts) *p) {
     if (FN(in_blocks)(layout, t)) {
         const sg_team *team = SG_HAS_TEAM(t) ? t->call->team : NULL;
         const int stands = p->look.x.p && p->look.x.p == FN(row_start)(t, &t->call->x, 0);
@@ -125,8 +125,8 @@ IN_PARTS(log_softmax, log_stats, SG_ANY_ORDER)
 /* max + log1p(others / top): Algorithm 4.1 of Blanchard, Higham & Higham (2021). */
 typedef struct { FN(look) look; } FN(logsumexp_parts);
 
-SG_INLINE int FN(logsumexp_open)(int layout, const FN(tile) *t, real *buffer, real *second,
-                                 FN(logsumexp_parts) *p) {
+SG_BODY int FN(logsumexp_open)(int layout, const FN(tile) *t, real *buffer, real *second,
+                               FN(logsumexp_parts) *p) {
     (void)second;
     FN(look) *look = &p->look;
     look->e = FN(nowhere)();
@@ -135,7 +135,7 @@ SG_INLINE int FN(logsumexp_open)(int layout, const FN(tile) *t, real *buffer, re
     look->weigh = NULL;
     return 1;
 }
-SG_INLINE void FN(logsumexp_rows)(int layout, const FN(tile) *t, FN(logsumexp_parts) *p) {
+SG_BODY void FN(logsumexp_rows)(int layout, const FN(tile) *t, FN(logsumexp_parts) *p) {
     (void)layout;
     const FN(stats) *row = &p->look.row;
     const wide log = FN(log_ratio)(row->others, row->top);

@@ -131,9 +131,9 @@ SG_INLINE real *FN(next_block)(const FN(tile) *t, FN(view) x, ptrdiff_t begin) {
 }
 
 /* The statistics of the block of classes [begin, begin + n), its terms to e as stats_of() says; `next` is next_block() or NULL. */
-SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, const FN(look) *look,
-                               FN(view) x, FN(view) e, ptrdiff_t begin, ptrdiff_t n, FN(largest) m,
-                               real *next, FN(stats) *block) {
+SG_BODY void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, const FN(look) *look,
+                             FN(view) x, FN(view) e, ptrdiff_t begin, ptrdiff_t n, FN(largest) m, real *next,
+                             FN(stats) *block) {
     if (mode == SG_WITHOUT_MAX && look->weigh)
         look->weigh(t, look->weights, x, begin, n, m.max, &block->distance, &block->weight);
     const vreal zero = vset1(0);
@@ -176,7 +176,7 @@ SG_INLINE void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t
     if (mode == SG_WITHOUT_MAX) {
         vreal scale, frac;
         FN(exp_terms)(m.max, p.limits, &scale, &frac);
-        block->e_top = vfma(scale, frac, scale);
+        block->e_top = FN(mul_add)(scale, frac, scale);
         block->top = FN(wide_fma)(FN(wide_of)(scale), scale, frac);
         p.anchor = FN(anchor_of)(m.second, p.limits);
         if (way == SG_TAKEN_OFF) {
@@ -221,7 +221,7 @@ SG_INLINE FN(view) FN(from_block)(FN(view) a, ptrdiff_t b) {
     a.p += b * BLOCK_N;
     return a;
 }
-SG_INLINE void FN(team_task)(int keep, int mode, FN(team_row) *a, int i) {
+SG_BODY void FN(team_task)(int keep, int mode, FN(team_row) *a, int i) {
     const ptrdiff_t begin = i * a->share, end = begin + a->share < a->count ? begin + a->share : a->count;
     SG_ALIGN64 real buffer[BLOCK_N];
     FN(looked_at) looked;
@@ -270,8 +270,8 @@ SG_INLINE int FN(team_stats)(const FN(tile) *t, FN(look) *look, void (*task)(voi
 
 /* The statistics of a tile. The row's maximum alone decides whether it is far: a block that shows it starts the row again. Not for far rows of a
  * tile that the other rows cannot leave (several across, or long): then returns 0, nothing is written. */
-SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN(look) *look,
-                           void (*task)(void *, int)) {
+SG_BODY int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN(look) *look,
+                         void (*task)(void *, int)) {
     const ptrdiff_t n = t->n;
     FN(view) *x = &look->x;
     const FN(view) e = look->e, far_to = look->far_to;
@@ -318,7 +318,7 @@ SG_INLINE int FN(stats_of)(int layout, int keep, int mode, const FN(tile) *t, FN
 }
 
 /* The same of tiles in lanes of few classes, which have one block: first all maxima, then all sums. */
-SG_INLINE void FN(short_stats)(int keep, int mode, const FN(tile) *t, int count, FN(look) *const looks[]) {
+SG_BODY void FN(short_stats)(int keep, int mode, const FN(tile) *t, int count, FN(look) *const looks[]) {
     const ptrdiff_t n = t->n;
     FN(largest) most[SG_BATCH];
     for (int k = 0; k < count; k++) {

@@ -18,7 +18,7 @@ SG_INLINE wide FN(zero)(void) { return FN(wide_set1)(0, 0); }
 /* How many running sums a layout needs, and their sum. */
 SG_INLINE int FN(phases)(int layout) { return layout == LAYOUT_LONG ? VL : 1; }
 
-SG_INLINE wide FN(fold)(int layout, wide total[]) {
+SG_BODY wide FN(fold)(int layout, wide total[]) {
     if (layout == LAYOUT_ACROSS) return FN(wide_fold_lanes)(total[0]);
     if (layout == LAYOUT_SHORT) return total[0];
     for (int half = VL / 2; half > 0; half /= 2)

@@ -62,7 +62,7 @@ SG_INLINE void FN(end_terms)(int u, int layout, int full, int keep, int mode, in
             const vreal a = FN(read)(layout, full, p->due, v + j, n, 0);
             FN(write)(layout, full, p->to, v + j, n, FN(result)(keep, a, p->high, p->low));
         }
-    SG_UNROLL(j, u) term[j] = vfma(scale[j], frac[j], scale[j]);
+    SG_UNROLL(j, u) term[j] = FN(mul_add)(scale[j], frac[j], scale[j]);
     if (keep) SG_UNROLL(j, u) FN(write)(layout, full, e, v + j, n, term[j]);
     SG_UNROLL(j, u) {
         if (sg_max_term(layout, keep, mode) == SG_PASSED_OVER)
@@ -113,7 +113,7 @@ SG_INLINE void FN(overlap_terms)(int layout, int keep, int mode, int beside, FN(
 }
 
 /* The terms of vectors [v, end), at most SUM_GROUP of them, added to a sum without; its last run has not ended. */
-SG_INLINE FN(sum)
+SG_BODY FN(sum)
     FN(sum_vectors)(int layout, int keep, int mode, int beside, FN(view) x, FN(view) e, ptrdiff_t v,
                     ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
     /* Terms that are kept, with results that are due, take more than 32 registers four at a time. Zen 4, us, by two: (300, 1000) softmax 82.3 ->
@@ -147,8 +147,8 @@ SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(v
 }
 
 /* A block of n <= BLOCK_N classes: the sum of its terms. */
-SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n,
-                             const FN(plan) *p, FN(largest) *next) {
+SG_BODY wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n,
+                           const FN(plan) *p, FN(largest) *next) {
     const ptrdiff_t vectors = FN(vectors)(layout, n);
     const int groups = layout == LAYOUT_LONG; /* others have one: the assertion above */
     FN(largest) largest = {vset1(-REAL_INF), vset1(-REAL_INF)};
@@ -166,8 +166,8 @@ SG_INLINE wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) *next = largest;
     return FN(sum_close)(layout == LAYOUT_ACROSS, total);
 }
-SG_INLINE wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
-                           ptrdiff_t n, const FN(plan) *p) {
+SG_BODY wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(view) x, FN(view) e,
+                         ptrdiff_t n, const FN(plan) *p) {
     FN(largest) *const next = t->looked->rows;
     if (layout != LAYOUT_ACROSS || t->rows == 1) return FN(sum_terms)(layout, keep, mode, x, e, n, p, next);
     /* rows that go together have one group of terms; their sums are closed together, or in a loop of its own, in which rows overlap */
@@ -235,6 +235,6 @@ SG_BODY wide FN(summed_term)(vreal x, const FN(plan) *p) {
     vreal scale, frac;
     FN(sum) one = FN(sum_begin)(0, p->anchor, 1);
     FN(exp_terms)(x, p->limits, &scale, &frac);
-    FN(sum_add)(&one, scale, frac, vfma(scale, frac, scale));
+    FN(sum_add)(&one, scale, frac, FN(mul_add)(scale, frac, scale));
     return FN(sum_close)(0, FN(sum_total)(&one));
 }

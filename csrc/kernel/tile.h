@@ -338,7 +338,7 @@ SG_INLINE void FN(ask_for_next)(int layout, FN(view) to, ptrdiff_t v) {
 /* `a` as vectors: as it stands, or brought into `buffer`. Rows in lanes always are: where classes are a multiple of 4096
  * bytes apart their lines share a set of the L1 cache, and would not stay there from pass to pass: (8, 21, 160, 160)
  * took 3500 us, (8, 21, 160, 161) 2640. */
-SG_INLINE FN(view) FN(open)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
+SG_BODY FN(view) FN(open)(int layout, const FN(tile) *t, const sg_array *a, real *buffer) {
     if (layout != LAYOUT_SHORT && FN(is_direct)(layout, t, a)) return FN(stand)(layout, t, a);
     if (layout != LAYOUT_SHORT) {
         FN(copy_row)(t, a, 0, t->n, buffer);

@@ -178,7 +178,7 @@ static void FN(for_tiles)(const sg_call *c, ptrdiff_t begin, ptrdiff_t end, void
  * all rows of a tile at once; the results. Several tiles of short rows take each part together, as most are chains of operations each of
  * which waits for the one before: float32 softmax of (7777, 10) took 76 us one by one, 68 together; float64 log_softmax 287 and 217. */
 #define IN_PARTS(kernel, stats, kind)                                                                       \
-    SG_INLINE int FN(kernel##_one)(int layout, const FN(tile) *t) {                                         \
+    SG_BODY int FN(kernel##_one)(int layout, const FN(tile) *t) {                                           \
         TILE_BUFFER(buffer, 0);                                                                             \
         TILE_BUFFER(second, 1);                                                                             \
         FN(kernel##_parts) p;                                                                               \

@@ -42,17 +42,17 @@ SG_BODY FN(limits) FN(limits_of)(vreal max) {
 SG_INLINE void FN(exp_reduce)(int u, const vreal x[], FN(limits) k, vreal scale[], vreal r[]) {
     vreal a[SG_SIDE_BY_SIDE], n[SG_SIDE_BY_SIDE], t[SG_SIDE_BY_SIDE];
     SG_UNROLL(j, u) a[j] = vmax(k.low, x[j]);
-    SG_UNROLL(j, u) t[j] = vfma(a[j], vset1(EXP_STEPS * EXP_LOG2E), k.magic);
+    SG_UNROLL(j, u) t[j] = FN(mul_add)(a[j], vset1(EXP_STEPS * EXP_LOG2E), k.magic);
     SG_UNROLL(j, u) n[j] = vsub(t[j], k.magic);
     SG_UNROLL(j, u) scale[j] = FN(exp_scale)(t[j]);
     SG_UNROLL(j, u) a[j] = vfnma(n[j], vset1(EXP_LN2_HI / EXP_STEPS), a[j]);
-    SG_UNROLL(j, u) r[j] = vfnma(n[j], vset1(EXP_LN2_LO / EXP_STEPS), a[j]);
+    SG_UNROLL(j, u) r[j] = FN(mul_add)(n[j], vset1(-EXP_LN2_LO / EXP_STEPS), a[j]);
 }
 SG_INLINE void FN(exp_frac)(int u, const vreal r[], vreal frac[]) {
     vreal q[SG_SIDE_BY_SIDE];
     FN(exp_q)(u, r, q);
     SG_UNROLL(j, u) frac[j] = vmul(r[j], r[j]);
-    SG_UNROLL(j, u) frac[j] = vfma(frac[j], q[j], r[j]);
+    SG_UNROLL(j, u) frac[j] = FN(mul_add)(frac[j], q[j], r[j]);
 }
 SG_BODY void FN(exp_terms)(vreal x, FN(limits) k, vreal *scale, vreal *frac) {
     vreal r;

@@ -11,35 +11,43 @@ static const double exp_table_f64[SG_F64_EXP_STEPS] = SG_F64_EXP_TABLE;
 SG_INLINE vf32 exp_scale_f32(vf32 t) { return vf32_scale(t, exp_table_f32); }
 SG_INLINE vf64 exp_scale_f64(vf64 t) { return vf64_scale(t, exp_table_f64); }
 
+/* a b + c where a rounding of a b does not matter: that of two operations, where a fused one has to be emulated (portable.h). */
+SG_INLINE vf32 mul_add_f32(vf32 a, vf32 b, vf32 c) {
+    return SG_HAS_FMA ? vf32_fma(a, b, c) : vf32_add(vf32_mul(a, b), c);
+}
+SG_INLINE vf64 mul_add_f64(vf64 a, vf64 b, vf64 c) {
+    return SG_HAS_FMA ? vf64_fma(a, b, c) : vf64_add(vf64_mul(a, b), c);
+}
+
 SG_INLINE void exp_q_f32(int u, const vf32 r[], vf32 q[]) {
-    SG_UNROLL(j, u) q[j] = vf32_fma(vf32_set1(SG_F32_EXP_Q2), r[j], vf32_set1(SG_F32_EXP_Q1));
-    SG_UNROLL(j, u) q[j] = vf32_fma(q[j], r[j], vf32_set1(SG_F32_EXP_Q0));
+    SG_UNROLL(j, u) q[j] = mul_add_f32(vf32_set1(SG_F32_EXP_Q2), r[j], vf32_set1(SG_F32_EXP_Q1));
+    SG_UNROLL(j, u) q[j] = mul_add_f32(q[j], r[j], vf32_set1(SG_F32_EXP_Q0));
 }
 SG_INLINE void exp_q_f64(int u, const vf64 r[], vf64 q[]) {
-    SG_UNROLL(j, u) q[j] = vf64_fma(vf64_set1(SG_F64_EXP_Q7), r[j], vf64_set1(SG_F64_EXP_Q6));
-    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q5));
-    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q4));
-    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q3));
-    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q2));
-    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q1));
-    SG_UNROLL(j, u) q[j] = vf64_fma(q[j], r[j], vf64_set1(SG_F64_EXP_Q0));
+    SG_UNROLL(j, u) q[j] = mul_add_f64(vf64_set1(SG_F64_EXP_Q7), r[j], vf64_set1(SG_F64_EXP_Q6));
+    SG_UNROLL(j, u) q[j] = mul_add_f64(q[j], r[j], vf64_set1(SG_F64_EXP_Q5));
+    SG_UNROLL(j, u) q[j] = mul_add_f64(q[j], r[j], vf64_set1(SG_F64_EXP_Q4));
+    SG_UNROLL(j, u) q[j] = mul_add_f64(q[j], r[j], vf64_set1(SG_F64_EXP_Q3));
+    SG_UNROLL(j, u) q[j] = mul_add_f64(q[j], r[j], vf64_set1(SG_F64_EXP_Q2));
+    SG_UNROLL(j, u) q[j] = mul_add_f64(q[j], r[j], vf64_set1(SG_F64_EXP_Q1));
+    SG_UNROLL(j, u) q[j] = mul_add_f64(q[j], r[j], vf64_set1(SG_F64_EXP_Q0));
 }
 
 SG_INLINE vf32 log_p_f32(vf32 v) {
     vf32 p = vf32_set1(SG_F32_LOG_P3);
-    p = vf32_fma(p, v, vf32_set1(SG_F32_LOG_P2));
-    p = vf32_fma(p, v, vf32_set1(SG_F32_LOG_P1));
-    return vf32_fma(p, v, vf32_set1(SG_F32_LOG_P0));
+    p = mul_add_f32(p, v, vf32_set1(SG_F32_LOG_P2));
+    p = mul_add_f32(p, v, vf32_set1(SG_F32_LOG_P1));
+    return mul_add_f32(p, v, vf32_set1(SG_F32_LOG_P0));
 }
 SG_INLINE vf64 log_p_f64(vf64 v) {
     vf64 p = vf64_set1(SG_F64_LOG_P7);
-    p = vf64_fma(p, v, vf64_set1(SG_F64_LOG_P6));
-    p = vf64_fma(p, v, vf64_set1(SG_F64_LOG_P5));
-    p = vf64_fma(p, v, vf64_set1(SG_F64_LOG_P4));
-    p = vf64_fma(p, v, vf64_set1(SG_F64_LOG_P3));
-    p = vf64_fma(p, v, vf64_set1(SG_F64_LOG_P2));
-    p = vf64_fma(p, v, vf64_set1(SG_F64_LOG_P1));
-    return vf64_fma(p, v, vf64_set1(SG_F64_LOG_P0));
+    p = mul_add_f64(p, v, vf64_set1(SG_F64_LOG_P6));
+    p = mul_add_f64(p, v, vf64_set1(SG_F64_LOG_P5));
+    p = mul_add_f64(p, v, vf64_set1(SG_F64_LOG_P4));
+    p = mul_add_f64(p, v, vf64_set1(SG_F64_LOG_P3));
+    p = mul_add_f64(p, v, vf64_set1(SG_F64_LOG_P2));
+    p = mul_add_f64(p, v, vf64_set1(SG_F64_LOG_P1));
+    return mul_add_f64(p, v, vf64_set1(SG_F64_LOG_P0));
 }
 
 #endif

@@ -10,6 +10,7 @@ enum { SG_STREAMS = 1 };
 enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 1 };
 enum { SG_TAKES_TURNS = 1 };
+enum { SG_HAS_FMA = 1 };
 
 typedef struct { __m256 lo, hi; } vf32;
 typedef struct { __m256d lo, hi; } vf64;

@@ -11,6 +11,7 @@ enum { SG_STREAMS = 0 };
 enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 0 };
 enum { SG_TAKES_TURNS = 0 };
+enum { SG_HAS_FMA = 1 };
 
 typedef struct { float32x4_t a, b, c, d; } vf32;
 typedef struct { float64x2_t a, b, c, d; } vf64;

@@ -13,6 +13,7 @@ enum { SG_STREAMS = 0 };
 enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 0 };
 enum { SG_TAKES_TURNS = 0 };
+enum { SG_HAS_FMA = SG_FUSED };
 
 typedef float qf32 __attribute__((vector_size(16)));
 typedef int32_t if32 __attribute__((vector_size(16))); /* 0 or -1 in each lane of a mask */
@@ -172,21 +173,17 @@ SG_INLINE qf32 qf32_fma(qf32 a, qf32 b, qf32 c) {
     for (int i = 0; i < 4; i++) c[i] = (float)((double)a[i] * (double)b[i] + (double)c[i]);
     return c;
 }
-/* a b + c by Dekker's product and Knuth's sum (Dekker 1971; Knuth, TAOCP 2, 4.2.2): the exact product
- * p + e, the exact sum s + d of p and c, then s + (d + e): two roundings, the second of a tiny term. Where
- * the splitting would overflow, or the result is not finite, the plain expression. */
-SG_INLINE if64 below_huge(qf64 a) { return (a < 0x1p970) & (a > -0x1p970); }
-SG_INLINE qf64 upper_half(qf64 a) {
-    qf64 b = 0x1.0000002p27 * a;
-    return b - (b - a);
-}
+/* a b + c by Dekker's product and Knuth's sum (Dekker 1971; Knuth, TAOCP 2, 4.2.2): the exact product p + e, of halves that
+ * are rounded as integers; the exact sum s + d of p and c; then s + (d + e): two roundings, the second of a tiny term. Where
+ * that is 0, which keeps the sign of s, or NaN, as it is where something overflows, the plain expression. */
+SG_INLINE qf64 upper_half(qf64 a) { return (qf64)(((uf64)a + 0x4000000) & ~(uint64_t)0x7ffffff); }
 SG_NOINLINE qf64 qf64_fma(qf64 a, qf64 b, qf64 c) {
     qf64 p = a * b, s = p + c, z = s - p;
     qf64 ah = upper_half(a), al = a - ah, bh = upper_half(b), bl = b - bh;
     qf64 e = al * bl - (((p - ah * bh) - al * bh) - ah * bl);
     qf64 d = (p - (s - z)) + (c - z);
     qf64 r = s + (d + e);
-    if64 good = below_huge(a) & below_huge(b) & below_huge(s) & (r != 0); /* a zero keeps the sign of s */
+    if64 good = (r < 0) | (r > 0);
     return (qf64)((good & (if64)r) | (~good & (if64)s));
 }
 #endif

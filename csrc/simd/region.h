@@ -33,18 +33,18 @@
 #define SG_FENCE() ((void)0)
 #endif
 
-/* The statement for j = 0, ..., u - 1, written out; u is a literal. A file may have it as a loop (isa_portable.c). */
-#if defined(SG_UNROLL)
+/* SG_UNROLL: the statement for j = 0, ..., u - 1, written out; u is a literal. SG_BODY: a function that is inlined for speed
+ * alone, most of them with a literal `layout` or another one, so that each instance has what it needs. An instruction set whose words are many instructions each
+ * (isa_portable.c) asks for small code instead: a third of the size, a quarter of the time to compile, 0 to 30 % slower. */
+#if defined(SG_SMALL)
+#define SG_BODY SG_NOINLINE
+#define SG_UNROLL(j, u) for (int j = 0; j < (u); j++)
 #elif defined(__clang__)
+#define SG_BODY SG_INLINE
 #define SG_UNROLL(j, u) _Pragma("clang loop unroll(full)") for (int j = 0; j < (u); j++)
 #else
-#define SG_UNROLL(j, u) _Pragma("GCC unroll 8") for (int j = 0; j < (u); j++)
-#endif
-
-/* What is inlined for speed alone, where the vocabulary is made of instructions. The portable build, whose vectors
- * are many instructions a word, defines it as SG_NOINLINE: four times smaller, and gcc takes seconds. */
-#ifndef SG_BODY
 #define SG_BODY SG_INLINE
+#define SG_UNROLL(j, u) _Pragma("GCC unroll 8") for (int j = 0; j < (u); j++)
 #endif
 
 #endif
