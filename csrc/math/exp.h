@@ -46,7 +46,7 @@ SG_INLINE void FN(exp_reduce)(int u, const vreal x[], FN(limits) k, vreal scale[
     SG_UNROLL(j, u) n[j] = vsub(t[j], k.magic);
     SG_UNROLL(j, u) scale[j] = FN(exp_scale)(t[j]);
     SG_UNROLL(j, u) a[j] = vfnma(n[j], vset1(EXP_LN2_HI / EXP_STEPS), a[j]);
-    SG_UNROLL(j, u) r[j] = FN(mul_add)(n[j], vset1(-EXP_LN2_LO / EXP_STEPS), a[j]);
+    SG_UNROLL(j, u) r[j] = FN(less_mul)(n[j], vset1(EXP_LN2_LO / EXP_STEPS), a[j]);
 }
 SG_INLINE void FN(exp_frac)(int u, const vreal r[], vreal frac[]) {
     vreal q[SG_SIDE_BY_SIDE];
