@@ -51,6 +51,9 @@
 #undef vshift
 #undef vaddbits
 #undef vsubbits
+#undef vjoin
+#undef vjoinbits
+#undef vjoinfma
 #undef vexponent
 #undef vxor
 #undef vlt

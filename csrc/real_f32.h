@@ -54,6 +54,9 @@
 #define vshift vf32_shift
 #define vaddbits vf32_addbits
 #define vsubbits vf32_subbits
+#define vjoin vf32_join
+#define vjoinbits vf32_joinbits
+#define vjoinfma vf32_joinfma
 #define vexponent vf32_exponent
 #define vxor vf32_xor
 #define vlt vf32_lt

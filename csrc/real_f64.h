@@ -54,6 +54,9 @@
 #define vshift vf64_shift
 #define vaddbits vf64_addbits
 #define vsubbits vf64_subbits
+#define vjoin vf64_join
+#define vjoinbits vf64_joinbits
+#define vjoinfma vf64_joinfma
 #define vexponent vf64_exponent
 #define vxor vf64_xor
 #define vlt vf64_lt

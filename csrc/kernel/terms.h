@@ -14,7 +14,7 @@ typedef struct {
 } FN(plan);
 
 /* Where the maximum's term is taken off a sum (layout.h). */
-_Static_assert((int)SG_STAGED_N <= (int)SUM_GROUP && BLOCK_N / VL <= SUM_GROUP,
+_Static_assert((int)SG_STAGED_N <= (int)SUM_GROUP && BLOCK_N / VL * SG_JOINS <= SUM_GROUP,
                "one sum a lane, where it is taken off");
 _Static_assert((int)SHORT_N / VL <= (int)SUM_RUN, "one run a row of few classes across");
 
@@ -49,9 +49,9 @@ SG_INLINE FN(begun) FN(begin_terms)(int u, int layout, int full, int keep, int m
  * the CPU idle alone. Zen 4, us: the look, softmax (300, 1000) 106 -> 97, with the gradient 125 -> 112, float64 248 -> 233, (300, 4096) 395 -> 362; results.h
  * has those of the other. In the middle they cost least: at the end of this function log_softmax (300, 1000) takes 89 for 85, at its beginning 94.
  * AVX2 has too few registers for the look: 1 to 10 % slower. */
-SG_INLINE void FN(end_terms)(int u, int layout, int full, int keep, int mode, int beside, const FN(begun) *b,
-                             const vreal frac[], FN(view) e, ptrdiff_t v, ptrdiff_t n, const FN(plan) *p,
-                             FN(sum) *total, FN(largest) *next) {
+SG_INLINE void FN(end_terms)(int u, int joint, int layout, int full, int keep, int mode, int beside,
+                             const FN(begun) *b, const vreal frac[], FN(view) e, ptrdiff_t v, ptrdiff_t n,
+                             const FN(plan) *p, FN(sum) *total, FN(largest) *next) {
     const vreal *scale = b->scale;
     vreal term[SG_SIDE_BY_SIDE];
     if (SG_LOOKS_AHEAD && layout == LAYOUT_ACROSS) {
@@ -67,17 +67,17 @@ SG_INLINE void FN(end_terms)(int u, int layout, int full, int keep, int mode, in
     SG_UNROLL(j, u) {
         if (sg_max_term(layout, keep, mode) == SG_PASSED_OVER)
             FN(sum_add_if)(total, b->others[j], scale[j], frac[j], term[j]);
-        else if (mode == SG_WITH_ALL) FN(sum_add_to_run)(total, scale[j], frac[j], term[j]);
-        else FN(sum_add)(total, scale[j], frac[j], term[j]);
+        else if (mode == SG_WITH_ALL) FN(sum_add_to_run)(joint, total, scale[j], frac[j], term[j]);
+        else FN(sum_add)(joint, total, scale[j], frac[j], term[j]);
     }
 }
-SG_INLINE void FN(add_terms)(int u, int layout, int full, int keep, int mode, int beside, FN(view) x,
-                             FN(view) e, ptrdiff_t v, ptrdiff_t n, const FN(plan) *p, FN(sum) *total,
-                             FN(largest) *next) {
+SG_INLINE void FN(add_terms)(int u, int joint, int layout, int full, int keep, int mode, int beside,
+                             FN(view) x, FN(view) e, ptrdiff_t v, ptrdiff_t n, const FN(plan) *p,
+                             FN(sum) *total, FN(largest) *next) {
     vreal frac[SG_SIDE_BY_SIDE];
     const FN(begun) b = FN(begin_terms)(u, layout, full, keep, mode, beside, x, v, n, p);
     FN(exp_frac)(u, b.r, frac);
-    FN(end_terms)(u, layout, full, keep, mode, beside, &b, frac, e, v, n, p, total, next);
+    FN(end_terms)(u, joint, layout, full, keep, mode, beside, &b, frac, e, v, n, p, total, next);
 }
 
 /* A sum without terms, of `count` to come in each lane; one of all terms is in runs. */
@@ -104,62 +104,100 @@ SG_INLINE void FN(overlap_terms)(int layout, int keep, int mode, int beside, FN(
             const FN(begun) one = b;
             FN(exp_frac)(1, one.r, &frac);
             b = FN(begin_terms)(1, layout, 1, keep, mode, beside, x, v + 1, n, p);
-            FN(end_terms)(1, layout, 1, keep, mode, beside, &one, &frac, e, v, n, p, total, next);
+            FN(end_terms)(1, 0, layout, 1, keep, mode, beside, &one, &frac, e, v, n, p, total, next);
         }
         if (!whole) break;
     }
     FN(exp_frac)(1, b.r, &frac);
-    FN(end_terms)(1, layout, 1, keep, mode, beside, &b, &frac, e, v, n, p, total, next);
+    FN(end_terms)(1, 0, layout, 1, keep, mode, beside, &b, &frac, e, v, n, p, total, next);
+}
+
+/* Whether the sum of one row across is joined. Not in runs: softmax of float32 gains nothing. */
+SG_INLINE int FN(joins)(int layout, int mode) {
+    return SG_JOINS > 1 && layout == LAYOUT_ACROSS && !FN(has_runs)(mode);
+}
+/* The same of such a sum, two vectors at least, in three stages, chains of 19, 16 and 22 cycles, where those above are of 19 and 37. A joined sum leaves the
+ * registers that this takes. Zen 2, us: (1, 151936) logsumexp 88 -> 77.5, log_softmax 106 -> 96, loss + gradient 103 -> 96; (300, 1000) 177 -> 164, 192 -> 189, 199 -> 194; float64 (300, 4096)
+ * softmax 2170 -> 1960, loss + gradient 2460 -> 2120. */
+SG_INLINE void FN(staged_terms)(int keep, int mode, int beside, FN(view) x, FN(view) e, ptrdiff_t v,
+                                ptrdiff_t last, ptrdiff_t n, const FN(plan) *p, FN(sum) *total,
+                                FN(largest) *next) {
+    enum { layout = LAYOUT_ACROSS };
+    vreal frac;
+    FN(begun) second = FN(begin_terms)(1, layout, 1, keep, mode, beside, x, v, n, p);
+    FN(exp_frac)(1, second.r, &frac);
+    FN(begun) first = FN(begin_terms)(1, layout, 1, keep, mode, beside, x, v + 1, n, p);
+    for (; v + 1 < last; v++) {
+        const FN(begun) third = second;
+        const vreal third_frac = frac;
+        second = first;
+        first = FN(begin_terms)(1, layout, 1, keep, mode, beside, x, v + 2, n, p);
+        FN(exp_frac)(1, second.r, &frac);
+        FN(end_terms)(1, 1, layout, 1, keep, mode, beside, &third, &third_frac, e, v, n, p, total, next);
+    }
+    FN(end_terms)(1, 1, layout, 1, keep, mode, beside, &second, &frac, e, v, n, p, total, next);
+    FN(exp_frac)(1, first.r, &frac);
+    FN(end_terms)(1, 1, layout, 1, keep, mode, beside, &first, &frac, e, v + 1, n, p, total, next);
 }
 
 /* The terms of vectors [v, end), at most SUM_GROUP of them, added to a sum without; its last run has not ended. */
-SG_BODY FN(sum)
-    FN(sum_vectors)(int layout, int keep, int mode, int beside, FN(view) x, FN(view) e, ptrdiff_t v,
-                    ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
+SG_BODY FN(sum) FN(sum_vectors)(int joint, int layout, int keep, int mode, int beside, FN(view) x, FN(view) e,
+                                ptrdiff_t v, ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s,
+                                FN(largest) *next) {
     /* Terms that are kept, with results that are due, take more than 32 registers four at a time. Zen 4, us, by two: (300, 1000) softmax 82.3 ->
      * 80.5, loss + gradient 89.8 -> 87.8, float64 213 -> 204, 231 -> 219; (20000, 64) 569 -> 549; logarithms 1 % slower, long tiles in lanes 11 %. */
     const int u = keep && layout != LAYOUT_LONG && SG_SIDE_BY_SIDE > 2 ? 2 : SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
-    if (SG_OVERLAPS && layout != LAYOUT_LONG) {
+    if (joint) {
+        FN(sum_join_lanes)(&s);
+        if (stop - v >= 2) {
+            FN(staged_terms)(keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
+            v = stop;
+        }
+    } else if (SG_OVERLAPS && layout != LAYOUT_LONG) {
         if (v < stop) FN(overlap_terms)(layout, keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
         v = stop;
     } else if (FN(has_runs)(mode)) {
         for (; end - v > SUM_RUN; FN(sum_end_run)(&s))
             for (const ptrdiff_t to = v + SUM_RUN; v < to; v += u)
-                FN(add_terms)(u, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
+                FN(add_terms)(u, joint, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
     }
-    for (; v + u <= stop; v += u) FN(add_terms)(u, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
-    for (; v < stop; v++) FN(add_terms)(1, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
+    for (; v + u <= stop; v += u)
+        FN(add_terms)(u, joint, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
+    for (; v < stop; v++) FN(add_terms)(1, joint, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
     if (layout == LAYOUT_ACROSS && v < end)
-        FN(add_terms)(1, layout, 0, keep, mode, beside, x, e, v, n, p, &s, next);
+        FN(add_terms)(1, joint, layout, 0, keep, mode, beside, x, e, v, n, p, &s, next);
     return s;
 }
 
 /* Rows in lanes of few classes ask for lines beside the exponentials too: all tiles that are done together are brought in one go, in which so many
  * requests would queue. Zen 2, us: (8, 21, 160, 160) softmax 5450 -> 4030, log_softmax 6360 -> 5000, loss + gradient 9070 -> 7920. */
-SG_INLINE FN(sum) FN(sum_group)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
-                                ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
+SG_INLINE FN(sum)
+    FN(sum_group)(int joint, int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t v,
+                  ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
     if (SG_POSTPONES && layout == LAYOUT_ACROSS && p->to.p)
-        return FN(sum_vectors)(layout, keep, mode, SG_MAKES, x, e, v, end, n, p, s, next);
+        return FN(sum_vectors)(joint, layout, keep, mode, SG_MAKES, x, e, v, end, n, p, s, next);
     if (layout != LAYOUT_SHORT || p->coming.p)
-        return FN(sum_vectors)(layout, keep, mode, SG_ASKS, x, e, v, end, n, p, s, next);
-    return FN(sum_vectors)(layout, keep, mode, SG_NOTHING, x, e, v, end, n, p, s, next);
+        return FN(sum_vectors)(joint, layout, keep, mode, SG_ASKS, x, e, v, end, n, p, s, next);
+    return FN(sum_vectors)(joint, layout, keep, mode, SG_NOTHING, x, e, v, end, n, p, s, next);
 }
 
 /* A block of n <= BLOCK_N classes: the sum of its terms. */
 SG_BODY wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) e, ptrdiff_t n,
                            const FN(plan) *p, FN(largest) *next) {
     const ptrdiff_t vectors = FN(vectors)(layout, n);
+    const int joint = FN(joins)(layout, mode);
     const int groups = layout == LAYOUT_LONG; /* others have one: the assertion above */
     FN(largest) largest = {vset1(-REAL_INF), vset1(-REAL_INF)};
     wide total = FN(zero)();
     for (ptrdiff_t v = 0; v < (groups ? vectors : 1); v += SUM_GROUP) {
         const ptrdiff_t end = groups && v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
         const FN(sum) empty = FN(empty_sum)(mode, p, end - v);
-        FN(sum) s = FN(sum_group)(layout, keep, mode, x, e, v, end, n, p, empty, &largest);
+        FN(sum) s = FN(sum_group)(joint, layout, keep, mode, x, e, v, end, n, p, empty, &largest);
         if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF)
             FN(sum_take_off)(&s, veq(layout == LAYOUT_ACROSS ? next->max : p->max, p->max), p->less);
         if (mode == SG_WITH_ALL) FN(sum_end_run)(&s);
+        if (joint) FN(sum_join_lanes)(&s);
         const wide group = FN(sum_total)(&s);
         total = groups ? FN(sum_join)(total, group) : group;
     }
@@ -200,11 +238,14 @@ SG_BODY wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(v
                               makes ? vset1(due->high.lane[r]) : zero,
                               makes ? vset1(due->low.lane[r]) : zero};
         const FN(sum) start = mode == SG_WITH_ALL ? empty : FN(spread_sum)(&begun, r);
-        FN(sum) s = FN(sum_group)(layout, keep, mode, FN(row_of)(x, r), FN(row_of)(e, r), 0, vectors, n, &one,
-                                  start, &largest);
+        const FN(view) xr = FN(row_of)(x, r), er = FN(row_of)(e, r);
+        FN(sum) s = FN(joins)(layout, mode) && !narrow
+                        ? FN(sum_group)(1, layout, keep, mode, xr, er, 0, vectors, n, &one, start, &largest)
+                        : FN(sum_group)(0, layout, keep, mode, xr, er, 0, vectors, n, &one, start, &largest);
         if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF && !narrow) {
             const FN(sum_less) less = {FN(spread)(layout, &less_ints, r), FN(spread)(layout, &less_rests, r)};
             FN(sum_take_off)(&s, veq(next[r].max, FN(spread)(layout, &max, r)), less);
+            if (FN(joins)(layout, mode)) FN(sum_join_lanes)(&s);
         }
         if (SG_LOOKS_AHEAD) next[r] = largest;
         if (makes && due->mended) FN(mend)(due, r);
@@ -235,6 +276,6 @@ SG_BODY wide FN(summed_term)(vreal x, const FN(plan) *p) {
     vreal scale, frac;
     FN(sum) one = FN(sum_begin)(0, p->anchor, 1);
     FN(exp_terms)(x, p->limits, &scale, &frac);
-    FN(sum_add)(&one, scale, frac, FN(mul_add)(scale, frac, scale));
+    FN(sum_add)(0, &one, scale, frac, FN(mul_add)(scale, frac, scale));
     return FN(sum_close)(0, FN(sum_total)(&one));
 }

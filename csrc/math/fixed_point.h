@@ -8,20 +8,26 @@ typedef struct { vreal big, middle, ints, rests, poison, run; } FN(sum);
 SG_INLINE vreal FN(sum_rest)(const FN(sum) *s, vreal scale, vreal frac, vreal cut) {
     return vfma(scale, frac, vsub(scale, vsub(cut, s->big)));
 }
-SG_INLINE void FN(sum_add)(FN(sum) *s, vreal scale, vreal frac, vreal e) {
-    const vreal cut = vadd(s->big, e), rest = FN(sum_rest)(s, scale, frac, cut);
-    s->ints = vaddbits(s->ints, cut);
-    s->rests = vaddbits(s->rests, vadd(s->middle, rest));
-    s->poison = vadd(s->poison, rest);
+/* `joint`, a literal here and below: of a sum that was joined. */
+SG_INLINE void FN(sum_add)(int joint, FN(sum) *s, vreal scale, vreal frac, vreal e) {
+    const vreal cut = vadd(s->big, e), rest = FN(sum_rest)(s, scale, frac, cut), r = vadd(s->middle, rest);
+    s->ints = joint ? vjoinbits(s->ints, cut) : vaddbits(s->ints, cut);
+    s->rests = joint ? vjoinbits(s->rests, r) : vaddbits(s->rests, r);
+    s->poison = joint ? vjoin(s->poison, rest) : vadd(s->poison, rest);
+}
+/* The lanes of one row, whose sum is all that matters, joined (vT_join): each that is used may have SG_JOINS times as many terms. */
+SG_INLINE void FN(sum_join_lanes)(FN(sum) *s) {
+    s->ints = vjoinbits(vset1(0), s->ints);
+    s->rests = vjoinbits(vset1(0), s->rests);
 }
 /* The same of a sum that nothing is taken off, by two operations less: `run` is a sum of rests that begins with `middle`. After SUM_RUN terms, or
  * one more, and after the last, what it has become more than that goes to `rests`. No rest times NO_TIE is half-way between two numbers near
  * `middle`, so that the rests before it in the run decide nothing (docs/numerics.md). Zen 4, us, AVX-512 and AVX2: softmax (1, 1000000)
  * 282 -> 273, 375 -> 364; float64 777 -> 735, 1089 -> 997. */
-SG_INLINE void FN(sum_add_to_run)(FN(sum) *s, vreal scale, vreal frac, vreal e) {
-    const vreal cut = vadd(s->big, e);
-    s->ints = vaddbits(s->ints, cut);
-    s->run = vfma(FN(sum_rest)(s, scale, frac, cut), vset1(NO_TIE), s->run);
+SG_INLINE void FN(sum_add_to_run)(int joint, FN(sum) *s, vreal scale, vreal frac, vreal e) {
+    const vreal cut = vadd(s->big, e), rest = FN(sum_rest)(s, scale, frac, cut);
+    s->ints = joint ? vjoinbits(s->ints, cut) : vaddbits(s->ints, cut);
+    s->run = joint ? vjoinfma(rest, vset1(NO_TIE), s->run) : vfma(rest, vset1(NO_TIE), s->run);
 }
 SG_INLINE void FN(sum_end_run)(FN(sum) *s) {
     s->rests = vaddbits(s->rests, vsubbits(s->run, s->middle));

@@ -11,6 +11,7 @@ enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 1 };
 enum { SG_TAKES_TURNS = 1 };
 enum { SG_HAS_FMA = 1 };
+enum { SG_JOINS = 2 };
 
 typedef struct { __m256 lo, hi; } vf32;
 typedef struct { __m256d lo, hi; } vf64;
@@ -455,6 +456,26 @@ SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
     /* packing works on halves of 128 bits: low of lo, low of hi, high of lo, high of hi */
     __m256i both = _mm256_packus_epi32(h32_round_bf16(a.lo), h32_round_bf16(a.hi));
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(both, 0xD8));
+}
+
+/* Both registers to the first: sums take half as many. */
+SG_INLINE vf32 vf32_join(vf32 s, vf32 a) {
+    return (vf32){_mm256_add_ps(_mm256_add_ps(s.lo, a.lo), a.hi), s.hi};
+}
+SG_INLINE vf64 vf64_join(vf64 s, vf64 a) {
+    return (vf64){_mm256_add_pd(_mm256_add_pd(s.lo, a.lo), a.hi), s.hi};
+}
+SG_INLINE vf32 vf32_joinbits(vf32 s, vf32 a) {
+    return (vf32){h32_addbits(h32_addbits(s.lo, a.lo), a.hi), s.hi};
+}
+SG_INLINE vf64 vf64_joinbits(vf64 s, vf64 a) {
+    return (vf64){h64_addbits(h64_addbits(s.lo, a.lo), a.hi), s.hi};
+}
+SG_INLINE vf32 vf32_joinfma(vf32 a, vf32 b, vf32 s) {
+    return (vf32){_mm256_fmadd_ps(a.hi, b.hi, _mm256_fmadd_ps(a.lo, b.lo, s.lo)), s.hi};
+}
+SG_INLINE vf64 vf64_joinfma(vf64 a, vf64 b, vf64 s) {
+    return (vf64){_mm256_fmadd_pd(a.hi, b.hi, _mm256_fmadd_pd(a.lo, b.lo, s.lo)), s.hi};
 }
 
 #endif

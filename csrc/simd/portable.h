@@ -14,6 +14,7 @@ enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 0 };
 enum { SG_TAKES_TURNS = 0 };
 enum { SG_HAS_FMA = SG_FUSED };
+enum { SG_JOINS = 1 };
 
 typedef float qf32 __attribute__((vector_size(16)));
 typedef int32_t if32 __attribute__((vector_size(16))); /* 0 or -1 in each lane of a mask */
@@ -452,5 +453,12 @@ SG_INLINE vf32 vf32_load_bf16(const uint16_t *p) {
 SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
     for (int i = 0; i < 4; i++) q32_store_bf16(p + 4 * i, a.q[i]);
 }
+
+SG_INLINE vf32 vf32_join(vf32 s, vf32 a) { return vf32_add(s, a); }
+SG_INLINE vf32 vf32_joinbits(vf32 s, vf32 a) { return vf32_addbits(s, a); }
+SG_INLINE vf32 vf32_joinfma(vf32 a, vf32 b, vf32 s) { return vf32_fma(a, b, s); }
+SG_INLINE vf64 vf64_join(vf64 s, vf64 a) { return vf64_add(s, a); }
+SG_INLINE vf64 vf64_joinbits(vf64 s, vf64 a) { return vf64_addbits(s, a); }
+SG_INLINE vf64 vf64_joinfma(vf64 a, vf64 b, vf64 s) { return vf64_fma(a, b, s); }
 
 #endif

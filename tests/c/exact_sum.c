@@ -202,10 +202,14 @@ static quad FN(rounded_sum)(const FN(terms) *t, const int *order, int n, bool so
 static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool across, bool some,
                        double hi[N], double lo[N]) {
     FN(wide) total = FN(wide_set1)(0, 0);
+    /* a lane may have as many terms; float32 has shorter runs, and joins none */
+    const bool joint = across && !some && (!t->runs || RUN == GROUP) && below(2);
+    const int group = joint ? GROUP / SG_JOINS : GROUP;
     for (int v = 0; v < vectors;) {
-        const int left = vectors - v, most = left < GROUP ? left : GROUP,
+        const int left = vectors - v, most = left < group ? left : group,
                   terms = below(4) ? 1 + below(most) : most;
         FN(sum) s = FN(sum_begin)(t->runs, V(set1)((REAL)t->anchor), terms);
+        if (joint) FN(sum_join_lanes)(&s);
         REAL has_top[N] = {0};
         for (int k = 0; k < terms; k++, v++) {
             REAL scale[N], frac[N], taken[N];
@@ -217,8 +221,8 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
             }
             const VEC a = V(load)(scale), b = V(load)(frac), e = V(fma)(a, b, a);
             if (some) FN(sum_add_if)(&s, V(eq)(V(load)(taken), V(set1)(1)), a, b, e);
-            else if (t->runs) FN(sum_add_to_run)(&s, a, b, e);
-            else FN(sum_add)(&s, a, b, e);
+            else if (t->runs) FN(sum_add_to_run)(joint, &s, a, b, e);
+            else FN(sum_add)(joint, &s, a, b, e);
             if (t->runs && (k % RUN == RUN - 1 || k == terms - 1 || below(20) == 0)) FN(sum_end_run)(&s);
         }
         if (t->top >= 0) { /* in some lanes, either by one argument or by the other */
@@ -229,6 +233,7 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
             FN(sum_take_off)(&s, first ? top : all,
                              FN(sum_less_of)(&s, first ? none : not_top, a, b, V(fma)(a, b, a)));
         }
+        if (joint) FN(sum_join_lanes)(&s);
         total = FN(sum_join)(total, FN(sum_total)(&s));
     }
     FN(wide_store)(FN(sum_close)(across, total), hi, lo);

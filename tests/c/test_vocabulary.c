@@ -586,6 +586,31 @@ TEST_PAIRS(lt, BITS, V(select)(V(lt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 1 :
 TEST_PAIRS(eq, BITS, V(select)(V(eq)(a, b), V(set1)(1), V(set1)(0)), x == y ? 1 : 0)
 TEST_PAIRS(nlt, BITS, V(select)(V(nlt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 0 : 1)
 
+/* The lanes of a added to the first ones of s. */
+static bool FN(test_joins)(const char *word, int how) {
+    const REAL b = (REAL)0.75;
+    for (int i = 0; i < COUNT; i++) {
+        for (int j = 0; j < COUNT; j++) {
+            const REAL *s = FN(value) + i, *a = FN(value) + j;
+            REAL want[N];
+            for (int l = 0; l < N; l++) {
+                want[l] = s[l];
+                for (int k = l; l < N / SG_JOINS && k < N; k += N / SG_JOINS)
+                    want[l] = how == 0   ? want[l] + a[k]
+                              : how == 1 ? FN(from_bits)((UINT)(FN(to_bits)(want[l]) + FN(to_bits)(a[k])))
+                                         : FN(fma_of)(a[k], b, want[l]);
+            }
+            const VEC vs = V(load)(s), va = V(load)(a);
+            const VEC got = how == 0   ? V(join)(vs, va)
+                            : how == 1 ? V(joinbits)(vs, va)
+                                       : V(joinfma)(va, V(set1)(b), vs);
+            if (how == 2 && !SG_FUSED) continue; /* as fma, which is tested */
+            if (!FN(expect)(word, got, want, how == 1 ? BITS : SAME, s, a, NULL)) return false;
+        }
+    }
+    return true;
+}
+
 /* fma and fnma of all pairs, with an addend from the table, and with one that cancels the product but
  * for its rounding error. Without hardware FMA: to one unit, away from overflow and underflow. */
 static REAL FN(addend)(const REAL *p, const REAL *q, int i, int j, int l, int kind) {
@@ -789,6 +814,9 @@ static void FN(test_type)(void) {
     RUN(scale);
     RUN(addbits);
     RUN(subbits);
+    count("v" TYPE "_join", FN(test_joins)("join", 0));
+    count("v" TYPE "_joinbits", FN(test_joins)("joinbits", 1));
+    count("v" TYPE "_joinfma", FN(test_joins)("joinfma", 2));
     RUN(exponent);
     RUN(xor);
     RUN(lt);
