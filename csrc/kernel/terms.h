@@ -117,8 +117,8 @@ SG_INLINE int FN(joins)(int layout, int mode) {
     return SG_JOINS > 1 && layout == LAYOUT_ACROSS && !FN(has_runs)(mode);
 }
 /* The same of such a sum, two vectors at least, in three stages, chains of 19, 16 and 22 cycles, where those above are of 19 and 37. A joined sum leaves the
- * registers that this takes. Zen 2, us: (1, 151936) logsumexp 88 -> 77.5, log_softmax 106 -> 96, loss + gradient 103 -> 96; (300, 1000) 177 -> 164, 192 -> 189, 199 -> 194; float64 (300, 4096)
- * softmax 2170 -> 1960, loss + gradient 2460 -> 2120. */
+ * registers that this takes. Zen 2, us: (1, 151936) logsumexp 87.5 -> 78, log_softmax 106 -> 98.5, (300, 1000) 180 -> 164,
+ * 192 -> 188; float64 (300, 4096) softmax 2170 -> 1960, loss + gradient 2440 -> 2150. */
 SG_INLINE void FN(staged_terms)(int keep, int mode, int beside, FN(view) x, FN(view) e, ptrdiff_t v,
                                 ptrdiff_t last, ptrdiff_t n, const FN(plan) *p, FN(sum) *total,
                                 FN(largest) *next) {
@@ -140,7 +140,7 @@ SG_INLINE void FN(staged_terms)(int keep, int mode, int beside, FN(view) x, FN(v
     FN(end_terms)(1, 1, layout, 1, keep, mode, beside, &first, &frac, e, v + 1, n, p, total, next);
 }
 
-/* The terms of vectors [v, end), at most SUM_GROUP of them, added to a sum without; its last run has not ended. */
+/* The terms of vectors [v, end), at most SUM_GROUP a lane, added to a sum without; its last run has not ended. */
 SG_BODY FN(sum) FN(sum_vectors)(int joint, int layout, int keep, int mode, int beside, FN(view) x, FN(view) e,
                                 ptrdiff_t v, ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s,
                                 FN(largest) *next) {
@@ -148,7 +148,7 @@ SG_BODY FN(sum) FN(sum_vectors)(int joint, int layout, int keep, int mode, int b
      * 80.5, loss + gradient 89.8 -> 87.8, float64 213 -> 204, 231 -> 219; (20000, 64) 569 -> 549; logarithms 1 % slower, long tiles in lanes 11 %. */
     const int u = keep && layout != LAYOUT_LONG && SG_SIDE_BY_SIDE > 2 ? 2 : SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
-    if (joint) {
+    if (SG_JOINS > 1 && joint) {
         FN(sum_join_lanes)(&s);
         if (stop - v >= 2) {
             FN(staged_terms)(keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
@@ -194,10 +194,11 @@ SG_BODY wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) 
         const ptrdiff_t end = groups && v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
         const FN(sum) empty = FN(empty_sum)(mode, p, end - v);
         FN(sum) s = FN(sum_group)(joint, layout, keep, mode, x, e, v, end, n, p, empty, &largest);
-        if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF)
+        if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF) {
             FN(sum_take_off)(&s, veq(layout == LAYOUT_ACROSS ? next->max : p->max, p->max), p->less);
+            if (joint) FN(sum_join_lanes)(&s);
+        }
         if (mode == SG_WITH_ALL) FN(sum_end_run)(&s);
-        if (joint) FN(sum_join_lanes)(&s);
         const wide group = FN(sum_total)(&s);
         total = groups ? FN(sum_join)(total, group) : group;
     }

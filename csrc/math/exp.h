@@ -5,7 +5,8 @@
  *
  * S is 8 (float32) or 2, and scale = C 2^(n / S - M) one of S numbers times a power of two, C such that all of them are nearly numbers of
  * the type. A factor that all terms have is not seen in their ratios; what needs exp(x) itself divides by C.
- * x - n LN2_HI / S is exact. So r is rounded once, and frac once (docs/numerics.md). The maximum of the row enters as the integer M
+ * x - n LN2_HI / S is exact. So r is rounded once, and frac once (docs/numerics.md), but without FMA,
+ * where they and n are rounded once more (FN(mul_add)). The maximum of the row enters as the integer M
  * only: scaling by 2^-M is exact.
  *
  * S x log2(e) is no integer and a half (the constant has too many bits for that, x being below FAR), so that n does not depend on

@@ -8,14 +8,16 @@ typedef struct { vreal big, middle, ints, rests, poison, run; } FN(sum);
 SG_INLINE vreal FN(sum_rest)(const FN(sum) *s, vreal scale, vreal frac, vreal cut) {
     return vfma(scale, frac, vsub(scale, vsub(cut, s->big)));
 }
-/* `joint`, a literal here and below: of a sum that was joined. */
+/* `joint`: the sum was joined. */
 SG_INLINE void FN(sum_add)(int joint, FN(sum) *s, vreal scale, vreal frac, vreal e) {
     const vreal cut = vadd(s->big, e), rest = FN(sum_rest)(s, scale, frac, cut), r = vadd(s->middle, rest);
-    s->ints = joint ? vjoinbits(s->ints, cut) : vaddbits(s->ints, cut);
-    s->rests = joint ? vjoinbits(s->rests, r) : vaddbits(s->rests, r);
-    s->poison = joint ? vjoin(s->poison, rest) : vadd(s->poison, rest);
+    s->ints = SG_JOINS > 1 && joint ? vjoinbits(s->ints, cut) : vaddbits(s->ints, cut);
+    s->rests = SG_JOINS > 1 && joint ? vjoinbits(s->rests, r) : vaddbits(s->rests, r);
+    s->poison = SG_JOINS > 1 && joint ? vjoin(s->poison, rest) : vadd(s->poison, rest);
 }
-/* The lanes of one row, whose sum is all that matters, joined (vT_join): each that is used may have SG_JOINS times as many terms. */
+/* The lanes of one row joined (vT_join), as their sum is all that matters: before any term, of a sum that was begun with the terms of a lane as if it were not
+ * joined. A lane that is used then has SG_JOINS times as many, SUM_GROUP all the same at most; the others have none, and no run. And again when a term was taken off in
+ * any lane. */
 SG_INLINE void FN(sum_join_lanes)(FN(sum) *s) {
     s->ints = vjoinbits(vset1(0), s->ints);
     s->rests = vjoinbits(vset1(0), s->rests);
@@ -26,8 +28,9 @@ SG_INLINE void FN(sum_join_lanes)(FN(sum) *s) {
  * 282 -> 273, 375 -> 364; float64 777 -> 735, 1089 -> 997. */
 SG_INLINE void FN(sum_add_to_run)(int joint, FN(sum) *s, vreal scale, vreal frac, vreal e) {
     const vreal cut = vadd(s->big, e), rest = FN(sum_rest)(s, scale, frac, cut);
-    s->ints = joint ? vjoinbits(s->ints, cut) : vaddbits(s->ints, cut);
-    s->run = joint ? vjoinfma(rest, vset1(NO_TIE), s->run) : vfma(rest, vset1(NO_TIE), s->run);
+    s->ints = SG_JOINS > 1 && joint ? vjoinbits(s->ints, cut) : vaddbits(s->ints, cut);
+    s->run =
+        SG_JOINS > 1 && joint ? vjoinfma(rest, vset1(NO_TIE), s->run) : vfma(rest, vset1(NO_TIE), s->run);
 }
 SG_INLINE void FN(sum_end_run)(FN(sum) *s) {
     s->rests = vaddbits(s->rests, vsubbits(s->run, s->middle));

@@ -11,20 +11,6 @@ static const double exp_table_f64[SG_F64_EXP_STEPS] = SG_F64_EXP_TABLE;
 SG_INLINE vf32 exp_scale_f32(vf32 t) { return vf32_scale(t, exp_table_f32); }
 SG_INLINE vf64 exp_scale_f64(vf64 t) { return vf64_scale(t, exp_table_f64); }
 
-/* a b + c and c - a b where a rounding of a b does not matter: that of two operations, where a fused one has to be emulated (portable.h). */
-SG_INLINE vf32 mul_add_f32(vf32 a, vf32 b, vf32 c) {
-    return SG_HAS_FMA ? vf32_fma(a, b, c) : vf32_add(vf32_mul(a, b), c);
-}
-SG_INLINE vf64 mul_add_f64(vf64 a, vf64 b, vf64 c) {
-    return SG_HAS_FMA ? vf64_fma(a, b, c) : vf64_add(vf64_mul(a, b), c);
-}
-SG_INLINE vf32 less_mul_f32(vf32 a, vf32 b, vf32 c) {
-    return SG_HAS_FMA ? vf32_fnma(a, b, c) : vf32_sub(c, vf32_mul(a, b));
-}
-SG_INLINE vf64 less_mul_f64(vf64 a, vf64 b, vf64 c) {
-    return SG_HAS_FMA ? vf64_fnma(a, b, c) : vf64_sub(c, vf64_mul(a, b));
-}
-
 SG_INLINE void exp_q_f32(int u, const vf32 r[], vf32 q[]) {
     SG_UNROLL(j, u) q[j] = mul_add_f32(vf32_set1(SG_F32_EXP_Q2), r[j], vf32_set1(SG_F32_EXP_Q1));
     SG_UNROLL(j, u) q[j] = mul_add_f32(q[j], r[j], vf32_set1(SG_F32_EXP_Q0));

@@ -12,7 +12,6 @@ enum { SG_POSTPONES = 1 };
 /* softmax_vjp (300, 1000) on Zen 4, vector by vector: 60 us without, 73 with. */
 enum { SG_TAKES_TURNS = 0 };
 enum { SG_HAS_FMA = 1 };
-enum { SG_JOINS = 1 };
 
 typedef __m512 vf32;
 typedef __m512d vf64;
@@ -344,11 +343,6 @@ SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
 }
 #pragma GCC diagnostic pop
 
-SG_INLINE vf32 vf32_join(vf32 s, vf32 a) { return vf32_add(s, a); }
-SG_INLINE vf32 vf32_joinbits(vf32 s, vf32 a) { return vf32_addbits(s, a); }
-SG_INLINE vf32 vf32_joinfma(vf32 a, vf32 b, vf32 s) { return vf32_fma(a, b, s); }
-SG_INLINE vf64 vf64_join(vf64 s, vf64 a) { return vf64_add(s, a); }
-SG_INLINE vf64 vf64_joinbits(vf64 s, vf64 a) { return vf64_addbits(s, a); }
-SG_INLINE vf64 vf64_joinfma(vf64 a, vf64 b, vf64 s) { return vf64_fma(a, b, s); }
+#include "one_register.h"
 
 #endif

@@ -12,7 +12,6 @@ enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 0 };
 enum { SG_TAKES_TURNS = 0 };
 enum { SG_HAS_FMA = 1 };
-enum { SG_JOINS = 1 };
 
 typedef struct { float32x4_t a, b, c, d; } vf32;
 typedef struct { float64x2_t a, b, c, d; } vf64;
@@ -474,11 +473,6 @@ SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 x) {
     q32_store_bf16(p + 12, x.d);
 }
 
-SG_INLINE vf32 vf32_join(vf32 s, vf32 a) { return vf32_add(s, a); }
-SG_INLINE vf32 vf32_joinbits(vf32 s, vf32 a) { return vf32_addbits(s, a); }
-SG_INLINE vf32 vf32_joinfma(vf32 a, vf32 b, vf32 s) { return vf32_fma(a, b, s); }
-SG_INLINE vf64 vf64_join(vf64 s, vf64 a) { return vf64_add(s, a); }
-SG_INLINE vf64 vf64_joinbits(vf64 s, vf64 a) { return vf64_addbits(s, a); }
-SG_INLINE vf64 vf64_joinfma(vf64 a, vf64 b, vf64 s) { return vf64_fma(a, b, s); }
+#include "one_register.h"
 
 #endif

@@ -14,7 +14,6 @@ enum { SG_LOOKS_AHEAD = 0 };
 enum { SG_POSTPONES = 0 };
 enum { SG_TAKES_TURNS = 0 };
 enum { SG_HAS_FMA = SG_FUSED };
-enum { SG_JOINS = 1 };
 
 typedef float qf32 __attribute__((vector_size(16)));
 typedef int32_t if32 __attribute__((vector_size(16))); /* 0 or -1 in each lane of a mask */
@@ -176,7 +175,7 @@ SG_INLINE qf32 qf32_fma(qf32 a, qf32 b, qf32 c) {
 }
 /* a b + c by Dekker's product and Knuth's sum (Dekker 1971; Knuth, TAOCP 2, 4.2.2): the exact product p + e, of halves that
  * are rounded as integers; the exact sum s + d of p and c; then s + (d + e): two roundings, the second of a tiny term. Where
- * that is 0, which keeps the sign of s, or NaN, as it is where something overflows, the plain expression. */
+ * that is not finite, as something overflowed, or 0, whose sign would be lost, s alone. */
 SG_INLINE qf64 upper_half(qf64 a) { return (qf64)(((uf64)a + 0x4000000) & ~(uint64_t)0x7ffffff); }
 SG_NOINLINE qf64 qf64_fma(qf64 a, qf64 b, qf64 c) {
     qf64 p = a * b, s = p + c, z = s - p;
@@ -184,7 +183,7 @@ SG_NOINLINE qf64 qf64_fma(qf64 a, qf64 b, qf64 c) {
     qf64 e = al * bl - (((p - ah * bh) - al * bh) - ah * bl);
     qf64 d = (p - (s - z)) + (c - z);
     qf64 r = s + (d + e);
-    if64 good = (r < 0) | (r > 0);
+    if64 good = (r != 0) & (r - r == 0);
     return (qf64)((good & (if64)r) | (~good & (if64)s));
 }
 #endif
@@ -454,11 +453,6 @@ SG_INLINE void vf32_store_bf16(uint16_t *p, vf32 a) {
     for (int i = 0; i < 4; i++) q32_store_bf16(p + 4 * i, a.q[i]);
 }
 
-SG_INLINE vf32 vf32_join(vf32 s, vf32 a) { return vf32_add(s, a); }
-SG_INLINE vf32 vf32_joinbits(vf32 s, vf32 a) { return vf32_addbits(s, a); }
-SG_INLINE vf32 vf32_joinfma(vf32 a, vf32 b, vf32 s) { return vf32_fma(a, b, s); }
-SG_INLINE vf64 vf64_join(vf64 s, vf64 a) { return vf64_add(s, a); }
-SG_INLINE vf64 vf64_joinbits(vf64 s, vf64 a) { return vf64_addbits(s, a); }
-SG_INLINE vf64 vf64_joinfma(vf64 a, vf64 b, vf64 s) { return vf64_fma(a, b, s); }
+#include "one_register.h"
 
 #endif

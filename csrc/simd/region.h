@@ -35,7 +35,7 @@
 
 /* SG_UNROLL: the statement for j = 0, ..., u - 1, written out; u is a literal. SG_BODY: a function that is inlined for speed
  * alone, most of them with a literal `layout` or another one, so that each instance has what it needs. An instruction set whose words are many instructions each
- * (isa_portable.c) asks for small code instead: a third of the size, a quarter of the time to compile, 0 to 30 % slower. */
+ * (isa_portable.c) asks for small code instead: these arguments are variables there, and the size is a third (docs/performance.md). */
 #if defined(SG_SMALL)
 #define SG_BODY SG_NOINLINE
 #define SG_UNROLL(j, u) for (int j = 0; j < (u); j++)

@@ -202,9 +202,10 @@ static quad FN(rounded_sum)(const FN(terms) *t, const int *order, int n, bool so
 static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool across, bool some,
                        double hi[N], double lo[N]) {
     FN(wide) total = FN(wide_set1)(0, 0);
-    /* a lane may have as many terms; float32 has shorter runs, and joins none */
+    /* kernels join sums of few runs only: float32 has shorter ones */
     const bool joint = across && !some && (!t->runs || RUN == GROUP) && below(2);
     const int group = joint ? GROUP / SG_JOINS : GROUP;
+    const bool early = below(2); /* runs may end at any term */
     for (int v = 0; v < vectors;) {
         const int left = vectors - v, most = left < group ? left : group,
                   terms = below(4) ? 1 + below(most) : most;
@@ -219,11 +220,12 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
                 taken[l] = t->taken[order[v * N + l]];
                 if (order[v * N + l] == t->top) has_top[l] = 1;
             }
-            const VEC a = V(load)(scale), b = V(load)(frac), e = V(fma)(a, b, a);
+            const VEC a = V(load)(scale), b = V(load)(frac), e = FN(mul_add)(a, b, a);
             if (some) FN(sum_add_if)(&s, V(eq)(V(load)(taken), V(set1)(1)), a, b, e);
             else if (t->runs) FN(sum_add_to_run)(joint, &s, a, b, e);
             else FN(sum_add)(joint, &s, a, b, e);
-            if (t->runs && (k % RUN == RUN - 1 || k == terms - 1 || below(20) == 0)) FN(sum_end_run)(&s);
+            if (t->runs && (k % RUN == RUN - 1 || k == terms - 1 || (early && below(20) == 0)))
+                FN(sum_end_run)(&s);
         }
         if (t->top >= 0) { /* in some lanes, either by one argument or by the other */
             const VEC a = V(set1)(t->scale[t->top]), b = V(set1)(t->frac[t->top]), one = V(set1)(1);
@@ -231,7 +233,7 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
                        not_top = V(lt)(V(load)(has_top), one);
             const bool first = below(2);
             FN(sum_take_off)(&s, first ? top : all,
-                             FN(sum_less_of)(&s, first ? none : not_top, a, b, V(fma)(a, b, a)));
+                             FN(sum_less_of)(&s, first ? none : not_top, a, b, FN(mul_add)(a, b, a)));
         }
         if (joint) FN(sum_join_lanes)(&s);
         total = FN(sum_join)(total, FN(sum_total)(&s));
