@@ -4,7 +4,7 @@
  *   LAYOUT_ACROSS  a row lies across the lanes: vector v holds classes v VL .. v VL + VL - 1; one row or several
  *   LAYOUT_SHORT   VL rows of n <= SHORT_N classes stand in the lanes: vector i holds class i of each
  *   LAYOUT_LONG    the same with more classes, straight from an array whose rows are neighbours
- * The kernels' loops are written once; `layout` is a literal in each of their instances. */
+ * The kernels' loops are written once; `layout` is a literal in each of their instances, but with SG_SMALL (region.h). */
 #ifndef SG_LAYOUT_H
 #define SG_LAYOUT_H
 

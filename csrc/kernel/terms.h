@@ -194,10 +194,8 @@ SG_BODY wide FN(sum_terms)(int layout, int keep, int mode, FN(view) x, FN(view) 
         const ptrdiff_t end = groups && v + SUM_GROUP < vectors ? v + SUM_GROUP : vectors;
         const FN(sum) empty = FN(empty_sum)(mode, p, end - v);
         FN(sum) s = FN(sum_group)(joint, layout, keep, mode, x, e, v, end, n, p, empty, &largest);
-        if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF) {
-            FN(sum_take_off)(&s, veq(layout == LAYOUT_ACROSS ? next->max : p->max, p->max), p->less);
-            if (joint) FN(sum_join_lanes)(&s);
-        }
+        if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF)
+            FN(sum_take_off)(joint, &s, veq(layout == LAYOUT_ACROSS ? next->max : p->max, p->max), p->less);
         if (mode == SG_WITH_ALL) FN(sum_end_run)(&s);
         const wide group = FN(sum_total)(&s);
         total = groups ? FN(sum_join)(total, group) : group;
@@ -245,8 +243,8 @@ SG_BODY wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(v
                         : FN(sum_group)(0, layout, keep, mode, xr, er, 0, vectors, n, &one, start, &largest);
         if (sg_max_term(layout, keep, mode) == SG_TAKEN_OFF && !narrow) {
             const FN(sum_less) less = {FN(spread)(layout, &less_ints, r), FN(spread)(layout, &less_rests, r)};
-            FN(sum_take_off)(&s, veq(next[r].max, FN(spread)(layout, &max, r)), less);
-            if (FN(joins)(layout, mode)) FN(sum_join_lanes)(&s);
+            FN(sum_take_off)(FN(joins)(layout, mode), &s, veq(next[r].max, FN(spread)(layout, &max, r)),
+                             less);
         }
         if (SG_LOOKS_AHEAD) next[r] = largest;
         if (makes && due->mended) FN(mend)(due, r);

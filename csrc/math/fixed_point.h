@@ -8,19 +8,19 @@ typedef struct { vreal big, middle, ints, rests, poison, run; } FN(sum);
 SG_INLINE vreal FN(sum_rest)(const FN(sum) *s, vreal scale, vreal frac, vreal cut) {
     return vfma(scale, frac, vsub(scale, vsub(cut, s->big)));
 }
+/* The lanes of one row joined (vT_join), as their sum is all that matters: before any term, of a sum that was begun with the terms of a lane as if it were not
+ * joined. A lane that is used then has SG_JOINS times as many, SUM_GROUP all the same at most; the others have none, and no run. And again when a term was taken off in any
+ * lane. */
+SG_INLINE void FN(sum_join_lanes)(FN(sum) *s) {
+    s->ints = vjoinbits(vset1(0), s->ints);
+    s->rests = vjoinbits(vset1(0), s->rests);
+}
 /* `joint`: the sum was joined. */
 SG_INLINE void FN(sum_add)(int joint, FN(sum) *s, vreal scale, vreal frac, vreal e) {
     const vreal cut = vadd(s->big, e), rest = FN(sum_rest)(s, scale, frac, cut), r = vadd(s->middle, rest);
     s->ints = SG_JOINS > 1 && joint ? vjoinbits(s->ints, cut) : vaddbits(s->ints, cut);
     s->rests = SG_JOINS > 1 && joint ? vjoinbits(s->rests, r) : vaddbits(s->rests, r);
     s->poison = SG_JOINS > 1 && joint ? vjoin(s->poison, rest) : vadd(s->poison, rest);
-}
-/* The lanes of one row joined (vT_join), as their sum is all that matters: before any term, of a sum that was begun with the terms of a lane as if it were not
- * joined. A lane that is used then has SG_JOINS times as many, SUM_GROUP all the same at most; the others have none, and no run. And again when a term was taken off in
- * any lane. */
-SG_INLINE void FN(sum_join_lanes)(FN(sum) *s) {
-    s->ints = vjoinbits(vset1(0), s->ints);
-    s->rests = vjoinbits(vset1(0), s->rests);
 }
 /* The same of a sum that nothing is taken off, by two operations less: `run` is a sum of rests that begins with `middle`. After SUM_RUN terms, or
  * one more, and after the last, what it has become more than that goes to `rests`. No rest times NO_TIE is half-way between two numbers near
@@ -54,7 +54,8 @@ SG_INLINE FN(sum_less) FN(sum_less_of)(const FN(sum) *s, vmask none, vreal scale
     return (FN(sum_less)){vselect(none, zero, vsubbits(s->big, cut)),
                           vselect(none, zero, vsubbits(s->middle, vadd(s->middle, rest)))};
 }
-SG_INLINE void FN(sum_take_off)(FN(sum) *s, vmask m, FN(sum_less) less) {
+SG_INLINE void FN(sum_take_off)(int joint, FN(sum) *s, vmask m, FN(sum_less) less) {
     s->ints = vaddbits(s->ints, vselect(m, less.ints, vset1(0)));
     s->rests = vaddbits(s->rests, vselect(m, less.rests, vset1(0)));
+    if (SG_JOINS > 1 && joint) FN(sum_join_lanes)(s);
 }

@@ -232,10 +232,9 @@ static void FN(sum_of)(const FN(terms) *t, const int *order, int vectors, bool a
             const MASK top = V(eq)(V(load)(has_top), one), all = V(eq)(one, one), none = V(lt)(one, one),
                        not_top = V(lt)(V(load)(has_top), one);
             const bool first = below(2);
-            FN(sum_take_off)(&s, first ? top : all,
+            FN(sum_take_off)(joint, &s, first ? top : all,
                              FN(sum_less_of)(&s, first ? none : not_top, a, b, FN(mul_add)(a, b, a)));
         }
-        if (joint) FN(sum_join_lanes)(&s);
         total = FN(sum_join)(total, FN(sum_total)(&s));
     }
     FN(wide_store)(FN(sum_close)(across, total), hi, lo);
