@@ -143,7 +143,7 @@ def dist(session: nox.Session) -> None:
     session.run("python", "-m", "pip", "wheel", "--no-deps", "-w", str(tmp / "built"), str(sdist))
     (wheel,) = (tmp / "built").glob("*.whl")
     if sys.platform == "linux":
-        session.run("auditwheel", "repair", "-w", str(tmp / "repaired"), str(wheel))
+        session.run("auditwheel", "repair", "--strip", "-w", str(tmp / "repaired"), str(wheel))
         (wheel,) = (tmp / "repaired").glob("*.whl")
     session.run("python", "tools/check_wheel.py", str(wheel))
     session.run("twine", "check", "--strict", str(sdist), str(wheel))

@@ -38,6 +38,7 @@ enum {
      * third-level cache of 32 MB loses: float32 (500, 100) 785 and 880. */
     SG_STREAM_JACOBIANS = 1 << 25,
     SG_JACOBIAN_BYTES = 2048,
+    SG_JACOBIAN_N = 16, /* those of so few classes are made in lanes */
     /* Products of so much, and twice that is read, do too. */
     SG_STREAM_PRODUCTS = 1 << 24,
     SG_ROW_BUFFERS = 4 /* scratch across: a vector a block, then rows of sg_pitch(n) reals */

@@ -1,6 +1,6 @@
 /* jacobian.h - the Jacobians, one C x C matrix a row. Included once per dtype, no include guard.
  *
- * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Of each term what its rounding took off is computed once more, so
+ * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Of each term what its rounding took off is kept, or computed once more, so
  * that its two parts have no rounding. Off the diagonal -s_i s_j: float32 -q_i q_j, q_i = s_i rounded once; float64, whose exponentials are less exact,
  * -p_j (p_i / sum^2), both factors in two parts. On it s_i (others_i / sum), others_i the sum without p_i: for the
  * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature, q_i by its root. */
@@ -58,8 +58,8 @@ SG_INLINE ptrdiff_t FN(whole_ends)(const FN(matrix) *m, ptrdiff_t n) {
     return m->stride == n ? n - (VL - n % VL + n - 1) / n : 0;
 }
 
-/* What row i's entries are multiplied by off the diagonal: -p_i h, h = 1 / sum^2 as hi + lo, what p lacks in `rest`; of rounded terms,
- * which are larger by UP each, -q_i UP^-2. Where that would be subnormal it is kept larger by UP^2, which `down` takes off after the product. */
+/* What row i's entries are multiplied by off the diagonal: p_i h, h = -1 / sum^2 as hi + lo, what p lacks in `rest`; of rounded terms,
+ * which are larger by UP each, q_i and -UP^-2. Where that would be subnormal it is kept larger by UP^2, which `down` takes off after the product. */
 typedef struct {
     vreal hi, lo, down;
     int small; /* down is not 1 in every lane */
@@ -69,12 +69,16 @@ SG_INLINE FN(line_factor) FN(line_factor_of)(vreal p, vreal rest, vreal hi, vrea
     const real up = REAL_UP * REAL_UP;
     FN(line_factor) f;
     const vmask small = vlt(p, vset1(REAL_UP / REAL_FACTOR));
-    const vreal sign = vselect(small, vset1(-up), vset1(-1));
-    p = vmul(p, sign);
-    f.hi = vmul(p, hi);
-    f.lo = vfma(vmul(rest, sign), hi, vfma(p, lo, vsub(vset1(0), vfnma(p, hi, f.hi))));
-    f.down = vselect(small, vset1(1 / up), vset1(1));
+    f.down = vset1(1);
     f.small = many(small);
+    if (SG_UNLIKELY(f.small)) {
+        const vreal by = vselect(small, vset1(up), f.down);
+        p = vmul(p, by);
+        rest = vmul(rest, by);
+        f.down = vselect(small, vset1(1 / up), f.down);
+    }
+    f.hi = vmul(p, hi);
+    f.lo = vsub(vfma(rest, hi, vmul(p, lo)), vfnma(p, hi, f.hi));
     return f;
 }
 SG_INLINE vreal FN(in_parts)(vreal p, vreal rest, vreal hi, vreal lo) {
@@ -134,30 +138,59 @@ SG_NOINLINE void FN(write_log_softmax_jacobian)(real *q, const real *diagonal, p
     }
 }
 
-/* The matrices of VL rows of few classes, made in lanes: none is a part of a vector, and they are transposed as rows of n^2 classes
- * are. `matrices` holds n^2 vectors. */
-SG_INLINE void FN(write_small_jacobians)(int of_log, const FN(tile) *t, FN(view) p, FN(view) rest,
-                                         FN(view) diagonal, vreal hi, vreal lo, real *matrices) {
-    const ptrdiff_t n = t->n;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        real *line = matrices + i * n * VL;
-        if (of_log) {
-            for (ptrdiff_t j = 0; j < n; j++) vstore(line + j * VL, vload(p.p + j * VL));
-        } else {
-            const FN(line_factor) f = FN(line_factor_of)(vload(p.p + i * VL), vload(rest.p + i * VL), hi, lo);
-            for (ptrdiff_t j = 0; j < n; j++)
-                vstore(line + j * VL,
-                       FN(times_line)(vload(p.p + j * VL), vload(rest.p + j * VL), f.hi, f.lo));
-            if (SG_UNLIKELY(f.small))
-                for (ptrdiff_t j = 0; j < n; j++) vstore(line + j * VL, vmul(vload(line + j * VL), f.down));
+/* The matrices of VL rows of few classes, `stride` elements apart, made in lanes: none is a part of a vector, and VTILE entries at a time are transposed as
+ * rows of so many classes are. */
+typedef struct {
+    SG_ALIGN64 real hi[SG_JACOBIAN_N * VL], lo[SG_JACOBIAN_N * VL], down[SG_JACOBIAN_N * VL];
+} FN(line_factors);
+
+SG_INLINE void FN(make_small_jacobians)(int of_log, int small, ptrdiff_t n, const real *p, const real *rest,
+                                        const real *diagonal, const FN(line_factors) *f, real *out,
+                                        ptrdiff_t stride) {
+    for (ptrdiff_t m = 0, i = 0, j = 0; m < n * n; m += VTILE) {
+        vreal v[VTILE];
+        if (m > n * n - VTILE) { /* the last tile overlaps its neighbour */
+            m = n * n - VTILE;
+            i = m / n;
+            j = m % n;
         }
-        vstore(line + i * VL, vload(diagonal.p + i * VL));
+        SG_UNROLL(k, VTILE) {
+            v[k] = vload(p + j * VL);
+            if (i == j) v[k] = vload(diagonal + i * VL);
+            else if (!of_log) {
+                v[k] =
+                    FN(times_line)(v[k], vload(rest + j * VL), vload(f->hi + i * VL), vload(f->lo + i * VL));
+                if (small) v[k] = vmul(v[k], vload(f->down + i * VL));
+            }
+            if (++j == n) j = 0, i++;
+        }
+        vstore_tile(out + m, stride, v);
     }
-    FN(tile) flat = *t;
-    flat.n = n * n;
+}
+SG_NOINLINE void FN(make_tiny_jacobians)(ptrdiff_t n, const real *p, const real *rest, const real *diagonal,
+                                         const FN(line_factors) *f, real *out, ptrdiff_t stride) {
+    FN(make_small_jacobians)(0, 1, n, p, rest, diagonal, f, out, stride);
+}
+/* Where a tile is so. */
+SG_INLINE int FN(are_small_jacobians)(const FN(tile) *t, ptrdiff_t *stride) {
     const sg_array *out = &t->call->out;
-    const sg_array to = {out->data, out->outer, 1, out->inner, NULL};
-    FN(scatter_lanes)(&flat, &to, matrices);
+    return t->rows == VL && t->n > 1 && t->n <= SG_JACOBIAN_N && !out->half && out->axis == t->n &&
+           FN(rows_are_even)(t, out, stride);
+}
+SG_BODY void FN(write_small_jacobians)(int of_log, ptrdiff_t n, const real *p, const real *rest,
+                                       const real *diagonal, vreal hi, vreal lo, real *out,
+                                       ptrdiff_t stride) {
+    FN(line_factors) factors;
+    int small = 0;
+    for (ptrdiff_t i = 0; i < n && !of_log; i++) {
+        const FN(line_factor) f = FN(line_factor_of)(vload(p + i * VL), vload(rest + i * VL), hi, lo);
+        vstore(factors.hi + i * VL, f.hi);
+        vstore(factors.lo + i * VL, f.lo);
+        vstore(factors.down + i * VL, f.down);
+        small |= f.small;
+    }
+    if (SG_UNLIKELY(small)) FN(make_tiny_jacobians)(n, p, rest, diagonal, &factors, out, stride);
+    else FN(make_small_jacobians)(of_log, 0, n, p, rest, diagonal, &factors, out, stride);
 }
 
 /* Whether the matrices are large, and lie one behind the other. */
@@ -180,42 +213,53 @@ SG_BODY int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
     seen.far_to = staged;
     seen.Ms = FN(block_M)(t);
     seen.weigh = NULL;
+    seen.rests = diagonal;
     FN(look) *const look = &seen;
-    FN(grad_stats)(layout, t, 1, &look);
+    if (layout == LAYOUT_SHORT) FN(jacobian_stats_short)(t, 1, &look);
+    else FN(grad_stats_across)(t, &look);
     const FN(stats) *row = &seen.row;
     const FN(view) x = seen.x;
     FN(scale_rows)(layout, t, p, p, seen.Ms, row->M, FN(wide_set1)(REAL_UP, 0));
-    wide sum = FN(wide_add)(row->others, row->top);
+    const wide sum = FN(wide_add)(row->others, row->top);
     const wide inverse = FN(wide_ldexp)(FN(inverse)(sum), vset1(-REAL_UP_EXPONENT)),
                T = FN(wide_set1)(c->temperature, 0);
+    const int plain = c->temperature == 1;
     const vreal hi = FN(wide_round)(inverse), lo = FN(wide_rest)(inverse, hi), unit = FN(wide_round)(T);
     /* 1 / (sum T), larger by UP^2 where it may be subnormal */
     const int up = c->temperature > 1 ? 2 * REAL_UP_EXPONENT : 0;
-    const wide by_T = FN(wide_div)(FN(wide_ldexp)(inverse, vset1((real)up)), T);
+    const wide by_T = plain ? inverse : FN(wide_div)(FN(wide_ldexp)(inverse, vset1((real)up)), T);
     const vreal T_hi = FN(wide_round)(by_T), T_lo = FN(wide_rest)(by_T, T_hi),
                 T_down = vset1((real)sg_power2(-up)), minus = vset1(-1), minus_T_hi = vmul(T_hi, minus),
                 minus_T_lo = vmul(T_lo, minus);
     /* the maximum's own diagonal, whole: what is subnormal before the division by T may not be after it, and with it sum T may overflow */
-    const wide s_others = of_log ? row->others : FN(wide_mul)(FN(wide_div)(row->top, sum), row->others);
-    const vreal top = FN(wide_round)(c->temperature > 1 ? FN(wide_div)(FN(wide_div)(s_others, sum), T)
-                                                        : FN(wide_div)(s_others, FN(wide_mul)(sum, T)));
+    const vreal to_one = vset1(REAL_UP_EXPONENT - HEADROOM);
+    const wide s_top = FN(wide_ldexp)(FN(wide_mul)(row->top, inverse), to_one),
+               s_others = of_log ? row->others : FN(wide_mul)(s_top, row->others);
+    const vreal top = FN(wide_round)(plain ? FN(wide_ldexp)(FN(wide_mul)(s_others, inverse), to_one)
+                                     : c->temperature > 1 ? FN(wide_div)(FN(wide_div)(s_others, sum), T)
+                                                          : FN(wide_div)(s_others, FN(wide_mul)(sum, T)));
     /* what the entries are made of: of log_softmax -s_j / T, which no row's factor follows; rounded terms q; terms in two parts, with half of
      * T's exponent, so that the rest of T leaves factors as they are */
     const double half = ROUNDED_JACOBIANS ? 1 : sg_power2(-sg_exponent(c->temperature) / 2);
     const wide root =
                    FN(wide_set1)(ROUNDED_JACOBIANS ? sqrt(c->temperature) : c->temperature * half * half, 0),
-               by_root = FN(wide_div)(inverse, root);
+               by_root = plain ? inverse : FN(wide_div)(inverse, root);
     const wide q_factor = FN(wide_ldexp)(by_root, vset1(REAL_UP_EXPONENT));
     const vreal q_hi = FN(wide_round)(q_factor), q_lo = FN(wide_rest)(q_factor, q_hi),
                 p_down = vset1((real)half);
-    /* the diagonal; and in the place of a staged logit what its p lacks, once more from the exponential */
+    /* the diagonal; and in the place of a staged logit what its p lacks: kept in lanes, across once more from the exponential */
     const FN(limits) limits = FN(limits_of)(row->max);
     const vreal down = vset1((real)sg_power2(REAL_UP_EXPONENT - HEADROOM));
     SG_EACH(layout, t->n, 4, {
-        vreal a = FN(read)(layout, full, p, v, t->n, 0), b = FN(read)(layout, full, x, v, t->n, 0), scale,
-              frac;
-        FN(exp_terms)(vselect(vlt(row->max, b), row->max, b), limits, &scale, &frac);
-        vreal a_rest = vmul(vfma(scale, frac, vsub(scale, FN(mul_add)(scale, frac, scale))), down);
+        vreal a = FN(read)(layout, full, p, v, t->n, 0), b = FN(read)(layout, full, x, v, t->n, 0), a_rest;
+        if (layout == LAYOUT_SHORT) {
+            a_rest = vload(diagonal.p + v * VL);
+        } else {
+            vreal scale, frac;
+            FN(exp_terms)(vselect(vlt(row->max, b), row->max, b), limits, &scale, &frac);
+            a_rest = FN(term_rest)(scale, frac, FN(mul_add)(scale, frac, scale));
+        }
+        a_rest = vmul(a_rest, down);
         vreal rest = vsub(vfnma(a, hi, vset1(1)), vfma(a_rest, hi, vmul(a, lo)));
         vreal s = vmul(FN(in_parts)(a, a_rest, T_hi, T_lo), T_down);
         vreal d = of_log ? vdiv(rest, unit) : vmul(s, rest);
@@ -226,12 +270,13 @@ SG_BODY int FN(jacobian_tile)(int layout, int of_log, const FN(tile) *t) {
         FN(write)(layout, full, p, v, t->n, entry);
         FN(write)(layout, full, staged, v, t->n, vmul(a_rest, p_down));
     });
-    const wide factor =
-        ROUNDED_JACOBIANS ? FN(wide_set1)(1 / (REAL_UP * REAL_UP), 0) : FN(wide_mul)(inverse, by_root);
+    const wide factor = FN(wide_minus)(ROUNDED_JACOBIANS ? FN(wide_set1)(1 / (REAL_UP * REAL_UP), 0)
+                                                         : FN(wide_mul)(inverse, by_root));
     const vreal factor_hi = FN(wide_round)(factor), factor_lo = FN(wide_rest)(factor, factor_hi);
-    if (layout == LAYOUT_SHORT && t->rows == VL && t->n * t->n <= SHORT_N && c->out.axis == t->n &&
-        !c->out.half) {
-        FN(write_small_jacobians)(of_log, t, p, staged, diagonal, factor_hi, factor_lo, line);
+    ptrdiff_t between;
+    if (layout == LAYOUT_SHORT && FN(are_small_jacobians)(t, &between)) {
+        FN(write_small_jacobians)(of_log, t->n, p.p, staged.p, diagonal.p, factor_hi, factor_lo,
+                                  FN(row_start)(t, &c->out, 0), between);
         return 1;
     }
     const FN(lanes) hi_of = FN(lanes_of)(factor_hi), lo_of = FN(lanes_of)(factor_lo);

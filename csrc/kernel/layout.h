@@ -37,6 +37,9 @@ static inline int sg_max_term(int layout, int keep, int mode) {
     return layout != LAYOUT_LONG ? SG_TAKEN_OFF : keep ? SG_PASSED_OVER : SG_REPLACED;
 }
 
+/* `keep`: 0, or 1 where terms are wanted, or this: in two parts, of rows in lanes. */
+enum { SG_IN_PARTS = 2 };
+
 /* What is done beside the exponentials (terms.h), each in loops of its own: nothing; lines of the cache are asked for; that, and results are made. */
 enum { SG_NOTHING, SG_ASKS, SG_MAKES };
 

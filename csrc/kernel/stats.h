@@ -29,6 +29,7 @@ typedef void FN(weigher)(const FN(tile) *t, const void *weights, FN(view) x, ptr
 typedef struct {
     FN(view) x, e, far_to;
     vreal *Ms;
+    FN(view) rests; /* in lanes, of terms in two parts (SG_IN_PARTS): what their rounding took off */
     FN(weigher) *weigh; /* or NULL; with `weights`, which are its own */
     const void *weights;
     FN(stats) row;
@@ -145,6 +146,7 @@ SG_BODY void FN(block_stats)(int layout, int keep, int mode, const FN(tile) *t, 
                   x,
                   e.p ? e : x,
                   next ? next : x.p,
+                  keep == SG_IN_PARTS ? look->rests : FN(nowhere)(),
                   x,
                   FN(nowhere)(),
                   zero,
@@ -368,6 +370,8 @@ STATS(softmax_stats, 1, SG_WITH_ALL)
 STATS(log_stats, 0, SG_WITHOUT_MAX)
 /* for what needs both */
 STATS(grad_stats, 1, SG_WITHOUT_MAX)
+/* the same, in lanes, for Jacobians */
+STATS_SHORT(jacobian_stats_short, SG_IN_PARTS, SG_WITHOUT_MAX)
 #undef STATS
 #undef STATS_ACROSS
 #undef STATS_SHORT

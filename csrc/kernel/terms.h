@@ -9,6 +9,7 @@ typedef struct {
      * will be written to. In lanes of few classes `coming` is nowhere if these do not stand in vectors. */
     FN(view) coming, results;
     real *next; /* logits to look at on the way; these if there are no others */
+    FN(view) rests; /* beside terms in two parts */
     FN(view) due, to; /* results to make on the way (results.h), if to.p is not NULL */
     vreal high, low;
 } FN(plan);
@@ -64,6 +65,8 @@ SG_INLINE void FN(end_terms)(int u, int joint, int layout, int full, int keep, i
         }
     SG_UNROLL(j, u) term[j] = FN(mul_add)(scale[j], frac[j], scale[j]);
     if (keep) SG_UNROLL(j, u) FN(write)(layout, full, e, v + j, n, term[j]);
+    if (keep == SG_IN_PARTS) SG_UNROLL(j, u)
+    FN(write)(layout, full, p->rests, v + j, n, FN(term_rest)(scale[j], frac[j], term[j]));
     SG_UNROLL(j, u) {
         if (sg_max_term(layout, keep, mode) == SG_PASSED_OVER)
             FN(sum_add_if)(total, b->others[j], scale[j], frac[j], term[j]);
@@ -116,13 +119,18 @@ SG_INLINE void FN(overlap_terms)(int layout, int keep, int mode, int beside, FN(
 SG_INLINE int FN(joins)(int layout, int mode) {
     return SG_JOINS > 1 && layout == LAYOUT_ACROSS && !FN(has_runs)(mode);
 }
-/* The same of such a sum, two vectors at least, in three stages, chains of 19, 16 and 22 cycles, where those above are of 19 and 37. A joined sum leaves the
- * registers that this takes. Zen 2, us: (1, 151936) logsumexp 87.5 -> 78, log_softmax 106 -> 98.5, (300, 1000) 180 -> 164,
- * 192 -> 188; float64 (300, 4096) softmax 2170 -> 1960, loss + gradient 2440 -> 2150. */
-SG_INLINE void FN(staged_terms)(int keep, int mode, int beside, FN(view) x, FN(view) e, ptrdiff_t v,
-                                ptrdiff_t last, ptrdiff_t n, const FN(plan) *p, FN(sum) *total,
+/* In how many stages vectors go, each beside another one of its neighbours: three where a sum is joined, which leaves the registers that this takes, and of
+ * float64 in lanes; of float32 there nothing is gained. */
+SG_INLINE int FN(stages)(int joint, int layout) {
+    if (!SG_OVERLAPS || layout == LAYOUT_LONG) return 1;
+    return joint || (layout == LAYOUT_SHORT && !REAL_IS_FLOAT) ? 3 : 2;
+}
+/* Three of them, of two vectors at least: float32's chains are of 19, 16 and 22 cycles, where those above are of 19 and 37. Zen 2, us: (1, 151936) logsumexp 87.5 -> 78,
+ * log_softmax 106 -> 98.5, (300, 1000) 180 -> 164, 192 -> 188; float64 (300, 4096) softmax 2170 -> 1960, loss + gradient 2440 -> 2150, (7777, 10) log_softmax 294 -> 283, loss
+ * 283 -> 273. */
+SG_INLINE void FN(staged_terms)(int joint, int layout, int keep, int mode, int beside, FN(view) x, FN(view) e,
+                                ptrdiff_t v, ptrdiff_t last, ptrdiff_t n, const FN(plan) *p, FN(sum) *total,
                                 FN(largest) *next) {
-    enum { layout = LAYOUT_ACROSS };
     vreal frac;
     FN(begun) second = FN(begin_terms)(1, layout, 1, keep, mode, beside, x, v, n, p);
     FN(exp_frac)(1, second.r, &frac);
@@ -133,11 +141,11 @@ SG_INLINE void FN(staged_terms)(int keep, int mode, int beside, FN(view) x, FN(v
         second = first;
         first = FN(begin_terms)(1, layout, 1, keep, mode, beside, x, v + 2, n, p);
         FN(exp_frac)(1, second.r, &frac);
-        FN(end_terms)(1, 1, layout, 1, keep, mode, beside, &third, &third_frac, e, v, n, p, total, next);
+        FN(end_terms)(1, joint, layout, 1, keep, mode, beside, &third, &third_frac, e, v, n, p, total, next);
     }
-    FN(end_terms)(1, 1, layout, 1, keep, mode, beside, &second, &frac, e, v, n, p, total, next);
+    FN(end_terms)(1, joint, layout, 1, keep, mode, beside, &second, &frac, e, v, n, p, total, next);
     FN(exp_frac)(1, first.r, &frac);
-    FN(end_terms)(1, 1, layout, 1, keep, mode, beside, &first, &frac, e, v + 1, n, p, total, next);
+    FN(end_terms)(1, joint, layout, 1, keep, mode, beside, &first, &frac, e, v + 1, n, p, total, next);
 }
 
 /* The terms of vectors [v, end), at most SUM_GROUP a lane, added to a sum without; its last run has not ended. */
@@ -148,22 +156,22 @@ SG_BODY FN(sum) FN(sum_vectors)(int joint, int layout, int keep, int mode, int b
      * 80.5, loss + gradient 89.8 -> 87.8, float64 213 -> 204, 231 -> 219; (20000, 64) 569 -> 549; logarithms 1 % slower, long tiles in lanes 11 %. */
     const int u = keep && layout != LAYOUT_LONG && SG_SIDE_BY_SIDE > 2 ? 2 : SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
-    if (SG_JOINS > 1 && joint) {
-        FN(sum_join_lanes)(&s);
-        if (stop - v >= 2) {
-            FN(staged_terms)(keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
-            v = stop;
-        }
-    } else if (SG_OVERLAPS && layout != LAYOUT_LONG) {
-        if (v < stop) FN(overlap_terms)(layout, keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
+    const int stages = FN(stages)(joint, layout);
+    if (SG_JOINS > 1 && joint) FN(sum_join_lanes)(&s);
+    if (stages == 3 && stop - v >= 2) {
+        FN(staged_terms)(joint, layout, keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
         v = stop;
-    } else if (FN(has_runs)(mode)) {
-        for (; end - v > SUM_RUN; FN(sum_end_run)(&s))
-            for (const ptrdiff_t to = v + SUM_RUN; v < to; v += u)
-                FN(add_terms)(u, joint, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
+    } else if (stages == 2 && v < stop) {
+        FN(overlap_terms)(layout, keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
+        v = stop;
+    } else if (stages == 1) {
+        if (FN(has_runs)(mode))
+            for (; end - v > SUM_RUN; FN(sum_end_run)(&s))
+                for (const ptrdiff_t to = v + SUM_RUN; v < to; v += u)
+                    FN(add_terms)(u, joint, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
+        for (; v + u <= stop; v += u)
+            FN(add_terms)(u, joint, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
     }
-    for (; v + u <= stop; v += u)
-        FN(add_terms)(u, joint, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
     for (; v < stop; v++) FN(add_terms)(1, joint, layout, 1, keep, mode, beside, x, e, v, n, p, &s, next);
     if (layout == LAYOUT_ACROSS && v < end)
         FN(add_terms)(1, joint, layout, 0, keep, mode, beside, x, e, v, n, p, &s, next);
@@ -177,7 +185,7 @@ SG_INLINE FN(sum)
                   ptrdiff_t end, ptrdiff_t n, const FN(plan) *p, FN(sum) s, FN(largest) *next) {
     if (SG_POSTPONES && layout == LAYOUT_ACROSS && p->to.p)
         return FN(sum_vectors)(joint, layout, keep, mode, SG_MAKES, x, e, v, end, n, p, s, next);
-    if (layout != LAYOUT_SHORT || p->coming.p)
+    if (layout != LAYOUT_SHORT || (keep != SG_IN_PARTS && p->coming.p))
         return FN(sum_vectors)(joint, layout, keep, mode, SG_ASKS, x, e, v, end, n, p, s, next);
     return FN(sum_vectors)(joint, layout, keep, mode, SG_NOTHING, x, e, v, end, n, p, s, next);
 }
@@ -232,6 +240,7 @@ SG_BODY wide FN(exp_sum)(int layout, int keep, int mode, const FN(tile) *t, FN(v
                               FN(row_of)(p->coming, r),
                               FN(row_of)(p->results, r),
                               below,
+                              FN(nowhere)(),
                               makes ? FN(row_of)(due->x, r) : x,
                               makes ? FN(row_of)(due->out, r) : FN(nowhere)(),
                               makes ? vset1(due->high.lane[r]) : zero,

@@ -61,6 +61,9 @@ SG_BODY void FN(exp_terms)(vreal x, FN(limits) k, vreal *scale, vreal *frac) {
     FN(exp_frac)(1, &r, frac);
 }
 
+/* What the term e, rounded, lacks. */
+SG_INLINE vreal FN(term_rest)(vreal scale, vreal frac, vreal e) { return vfma(scale, frac, vsub(scale, e)); }
+
 /* w / C: of a sum of terms that is to be one of exponentials. */
 SG_INLINE wide FN(without_c)(wide w) { return FN(wide_mul)(w, FN(wide_set1)(EXP_PER_C_HI, EXP_PER_C_LO)); }
 
