@@ -26,7 +26,9 @@ PLATFORMS = [
 ]  # fmt: skip
 RELEASE = {f"{python}-{platform}" for python, platform in itertools.product(PYTHONS, PLATFORMS)}
 
-LARGEST = 2 * 2**20  # bytes; four instruction sets and GNU's OpenMP take 1.98 MiB by gcc 12, stripped
+LARGEST = (
+    2 * 2**20
+)  # bytes; four instruction sets and GNU's OpenMP take 1.98 MiB by gcc 12, stripped
 SUFFIXES = {
     ".py",
     ".pyi",
