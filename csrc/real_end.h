@@ -56,6 +56,7 @@
 #undef vjoinfma
 #undef vexponent
 #undef vxor
+#undef vpartners
 #undef vlt
 #undef veq
 #undef vnlt

@@ -59,6 +59,7 @@
 #define vjoinfma vf32_joinfma
 #define vexponent vf32_exponent
 #define vxor vf32_xor
+#define vpartners vf32_partners
 #define vlt vf32_lt
 #define veq vf32_eq
 #define vnlt vf32_nlt

@@ -59,6 +59,7 @@
 #define vjoinfma vf64_joinfma
 #define vexponent vf64_exponent
 #define vxor vf64_xor
+#define vpartners vf64_partners
 #define vlt vf64_lt
 #define veq vf64_eq
 #define vnlt vf64_nlt

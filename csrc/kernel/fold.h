@@ -1,23 +1,22 @@
 /* fold.h - one number a row from rows that lie across, several together: lane r of the result is what the lanes of row r's vector
- * fold to. Half of the lanes of one row and half of another's make a vector, so that a row costs four operations in the place
- * of two for each of the log2(VL) steps, and no lane is stored and loaded by itself. Included once per dtype, no include guard. */
+ * fold to. Half of the lanes of one row and half of another's make a vector (vT_partners), so that a row costs three operations in the place
+ * of two for each of the log2(VL) steps, and no lane is stored and loaded by itself. Halves of a vector come first: on AVX2 they are registers. Included once per dtype, no include guard. */
 
 SG_INLINE int FN(fold_sums_step)(int k, int bits, vreal v[], int count) {
-    const vmask with = FN(lanes_with)(k);
     int i = 0;
-    for (; 2 * i < count; i++) {
-        vreal own, other;
-        FN(partners)(k, with, v[2 * i], v[2 * i + 1 < count ? 2 * i + 1 : 2 * i], &own, &other);
-        v[i] = bits ? vaddbits(own, other) : vadd(own, other);
+    for (; i < k && i < count; i++) {
+        vreal lower, upper;
+        vpartners(k, v[i], v[i + k < count ? i + k : i], &lower, &upper);
+        v[i] = bits ? vaddbits(lower, upper) : vadd(lower, upper);
     }
     return i;
 }
 /* Sums of reals that are exact in any order, or with `bits` of integers. v, of `rows` rows, is overwritten. */
 SG_INLINE vreal FN(fold_sums)(int bits, vreal v[], int rows) {
-    rows = FN(fold_sums_step)(1, bits, v, rows);
-    rows = FN(fold_sums_step)(2, bits, v, rows);
+    if (VL == 16) rows = FN(fold_sums_step)(8, bits, v, rows);
     rows = FN(fold_sums_step)(4, bits, v, rows);
-    if (VL == 16) FN(fold_sums_step)(8, bits, v, rows);
+    rows = FN(fold_sums_step)(2, bits, v, rows);
+    FN(fold_sums_step)(1, bits, v, rows);
     return v[0];
 }
 

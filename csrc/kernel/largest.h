@@ -41,22 +41,21 @@ SG_INLINE FN(largest) FN(largest_across)(int mode, FN(view) x, ptrdiff_t n) {
 }
 /* Of several rows, each in its lane (fold.h). */
 SG_BODY int FN(largest_step)(int k, int mode, FN(largest) m[], int count) {
-    const vmask with = FN(lanes_with)(k);
     int i = 0;
-    for (; 2 * i < count; i++) {
-        const FN(largest) a = m[2 * i], b = m[2 * i + 1 < count ? 2 * i + 1 : 2 * i];
-        FN(largest) own = a, other = b;
-        FN(partners)(k, with, a.max, b.max, &own.max, &other.max);
-        if (mode == SG_WITHOUT_MAX) FN(partners)(k, with, a.second, b.second, &own.second, &other.second);
-        m[i] = FN(larger)(mode, own, other);
+    for (; i < k && i < count; i++) {
+        const FN(largest) a = m[i], b = m[i + k < count ? i + k : i];
+        FN(largest) lower = a, upper = b;
+        vpartners(k, a.max, b.max, &lower.max, &upper.max);
+        if (mode == SG_WITHOUT_MAX) vpartners(k, a.second, b.second, &lower.second, &upper.second);
+        m[i] = FN(larger)(mode, lower, upper);
     }
     return i;
 }
 SG_BODY FN(largest) FN(fold_largest)(int mode, FN(largest) m[], int rows) {
-    rows = FN(largest_step)(1, mode, m, rows);
-    rows = FN(largest_step)(2, mode, m, rows);
+    if (VL == 16) rows = FN(largest_step)(8, mode, m, rows);
     rows = FN(largest_step)(4, mode, m, rows);
-    if (VL == 16) FN(largest_step)(8, mode, m, rows);
+    rows = FN(largest_step)(2, mode, m, rows);
+    FN(largest_step)(1, mode, m, rows);
     return m[0];
 }
 SG_BODY FN(largest) FN(largest_of_rows)(int mode, const FN(tile) *t, int looked, FN(view) x, ptrdiff_t n) {

@@ -2,13 +2,11 @@
 #include "real_f32.h"
 #include "math/mul_add.h"
 #include "math/fixed_point.h"
-#include "math/partners.h"
 #include "real_end.h"
 
 #include "real_f64.h"
 #include "math/mul_add.h"
 #include "math/fixed_point.h"
-#include "math/partners.h"
 #include "real_end.h"
 
 #include "math/wide_f32.h"

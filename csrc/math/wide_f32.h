@@ -58,23 +58,22 @@ SG_BODY wide_f32 wide_fold_lanes_f32(wide_f32 x) {
 }
 
 /* The same of each of `count` rows, 16 at most, in its lane: as wide_fold_rows_f64. */
-SG_INLINE void wide_fold_step_f32(int k, vf64 v[], int pairs) {
-    const mf64 with = lanes_with_f64(k);
-    SG_UNROLL(i, pairs) {
-        vf64 own, other;
-        partners_f64(k, with, v[2 * i], v[2 * i + 1], &own, &other);
-        v[i] = vf64_add(own, other);
+SG_INLINE void wide_fold_step_f32(int k, vf64 v[]) {
+    SG_UNROLL(i, k) {
+        vf64 lower, upper;
+        vf64_partners(k, v[i], v[i + k], &lower, &upper);
+        v[i] = vf64_add(lower, upper);
     }
 }
 SG_INLINE vf64 wide_fold_eight_f32(const wide_f32 rows[], int count) {
     vf64 v[8];
     SG_UNROLL(i, 8) {
-        const wide_f32 row = rows[reversed_f64(i) < count ? reversed_f64(i) : 0];
+        const wide_f32 row = rows[i < count ? i : 0];
         v[i] = vf64_add(row.a, row.b);
     }
-    wide_fold_step_f32(4, v, 4);
-    wide_fold_step_f32(2, v, 2);
-    wide_fold_step_f32(1, v, 1);
+    wide_fold_step_f32(4, v);
+    wide_fold_step_f32(2, v);
+    wide_fold_step_f32(1, v);
     return v[0];
 }
 SG_BODY wide_f32 wide_fold_rows_f32(const wide_f32 rows[], int count) {

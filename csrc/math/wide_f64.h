@@ -222,21 +222,20 @@ SG_BODY wide_f64 wide_fold_lanes_f64(wide_f64 x) {
 }
 
 /* The same of each of `count` rows, 8 at most, in its lane: 7 additions in the place of 3 a row. Lanes beyond hold that of some row. */
-SG_INLINE void wide_fold_step_f64(int k, wide_f64 v[], int pairs) {
-    const mf64 with = lanes_with_f64(k);
-    SG_UNROLL(i, pairs) {
-        wide_f64 own, other;
-        partners_f64(k, with, v[2 * i].hi, v[2 * i + 1].hi, &own.hi, &other.hi);
-        partners_f64(k, with, v[2 * i].lo, v[2 * i + 1].lo, &own.lo, &other.lo);
-        v[i] = wide_add_f64(own, other);
+SG_INLINE void wide_fold_step_f64(int k, wide_f64 v[]) {
+    SG_UNROLL(i, k) {
+        wide_f64 lower, upper;
+        vf64_partners(k, v[i].hi, v[i + k].hi, &lower.hi, &upper.hi);
+        vf64_partners(k, v[i].lo, v[i + k].lo, &lower.lo, &upper.lo);
+        v[i] = wide_add_f64(lower, upper);
     }
 }
 SG_BODY wide_f64 wide_fold_rows_f64(const wide_f64 rows[], int count) {
     wide_f64 v[8];
-    SG_UNROLL(i, 8) v[i] = rows[reversed_f64(i) < count ? reversed_f64(i) : 0];
-    wide_fold_step_f64(4, v, 4);
-    wide_fold_step_f64(2, v, 2);
-    wide_fold_step_f64(1, v, 1);
+    SG_UNROLL(i, 8) v[i] = rows[i < count ? i : 0];
+    wide_fold_step_f64(4, v);
+    wide_fold_step_f64(2, v);
+    wide_fold_step_f64(1, v);
     return v[0];
 }
 

@@ -356,6 +356,42 @@ SG_INLINE vf64 vf64_xor(vf64 a, int k) {
         default: return (vf64){a.hi, a.lo};
     }
 }
+SG_INLINE void vf32_partners(int k, vf32 a, vf32 b, vf32 *x, vf32 *y) {
+    switch (k) {
+        case 1:
+            x->lo = _mm256_blend_ps(a.lo, _mm256_moveldup_ps(b.lo), 0xAA);
+            x->hi = _mm256_blend_ps(a.hi, _mm256_moveldup_ps(b.hi), 0xAA);
+            y->lo = _mm256_blend_ps(_mm256_movehdup_ps(a.lo), b.lo, 0xAA);
+            y->hi = _mm256_blend_ps(_mm256_movehdup_ps(a.hi), b.hi, 0xAA);
+            break;
+        case 2:
+            *x = (vf32){_mm256_shuffle_ps(a.lo, b.lo, 0x44), _mm256_shuffle_ps(a.hi, b.hi, 0x44)};
+            *y = (vf32){_mm256_shuffle_ps(a.lo, b.lo, 0xEE), _mm256_shuffle_ps(a.hi, b.hi, 0xEE)};
+            break;
+        case 4:
+            x->lo = _mm256_permute2f128_ps(a.lo, b.lo, 0x20);
+            x->hi = _mm256_permute2f128_ps(a.hi, b.hi, 0x20);
+            y->lo = _mm256_permute2f128_ps(a.lo, b.lo, 0x31);
+            y->hi = _mm256_permute2f128_ps(a.hi, b.hi, 0x31);
+            break;
+        default: *x = (vf32){a.lo, b.lo}, *y = (vf32){a.hi, b.hi};
+    }
+}
+SG_INLINE void vf64_partners(int k, vf64 a, vf64 b, vf64 *x, vf64 *y) {
+    switch (k) {
+        case 1:
+            *x = (vf64){_mm256_unpacklo_pd(a.lo, b.lo), _mm256_unpacklo_pd(a.hi, b.hi)};
+            *y = (vf64){_mm256_unpackhi_pd(a.lo, b.lo), _mm256_unpackhi_pd(a.hi, b.hi)};
+            break;
+        case 2:
+            x->lo = _mm256_permute2f128_pd(a.lo, b.lo, 0x20);
+            x->hi = _mm256_permute2f128_pd(a.hi, b.hi, 0x20);
+            y->lo = _mm256_permute2f128_pd(a.lo, b.lo, 0x31);
+            y->hi = _mm256_permute2f128_pd(a.hi, b.hi, 0x31);
+            break;
+        default: *x = (vf64){a.lo, b.lo}, *y = (vf64){a.hi, b.hi};
+    }
+}
 
 /* Masks. */
 SG_INLINE __m256 h32_lt(__m256 a, __m256 b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }

@@ -272,6 +272,36 @@ SG_INLINE vf64 vf64_xor(vf64 a, int k) {
         default: return _mm512_shuffle_f64x2(a, a, 0x4E);
     }
 }
+SG_INLINE void vf32_partners(int k, vf32 a, vf32 b, vf32 *x, vf32 *y) {
+    switch (k) {
+        case 1:
+            *x = _mm512_mask_moveldup_ps(a, 0xAAAA, b);
+            *y = _mm512_mask_movehdup_ps(b, 0x5555, a);
+            break;
+        case 2:
+            *x = _mm512_shuffle_ps(a, b, 0x44);
+            *y = _mm512_shuffle_ps(a, b, 0xEE);
+            break;
+        case 4:
+            *x = _mm512_mask_shuffle_f32x4(a, 0xF0F0, b, b, 0xA0);
+            *y = _mm512_mask_shuffle_f32x4(b, 0x0F0F, a, a, 0xF5);
+            break;
+        default: *x = _mm512_shuffle_f32x4(a, b, 0x44), *y = _mm512_shuffle_f32x4(a, b, 0xEE);
+    }
+}
+SG_INLINE void vf64_partners(int k, vf64 a, vf64 b, vf64 *x, vf64 *y) {
+    switch (k) {
+        case 1:
+            *x = _mm512_unpacklo_pd(a, b);
+            *y = _mm512_unpackhi_pd(a, b);
+            break;
+        case 2:
+            *x = _mm512_mask_shuffle_f64x2(a, 0xCC, b, b, 0xA0);
+            *y = _mm512_mask_shuffle_f64x2(b, 0x33, a, a, 0xF5);
+            break;
+        default: *x = _mm512_shuffle_f64x2(a, b, 0x44), *y = _mm512_shuffle_f64x2(a, b, 0xEE);
+    }
+}
 
 /* Masks. */
 SG_INLINE mf32 vf32_lt(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }

@@ -349,6 +349,36 @@ SG_INLINE vf64 vf64_xor(vf64 x, int k) {
         default: return (vf64){x.c, x.d, x.a, x.b};
     }
 }
+SG_INLINE float32x4_t q32_firsts(float32x4_t a, float32x4_t b) {
+    return vcombine_f32(vget_low_f32(a), vget_low_f32(b));
+}
+SG_INLINE float32x4_t q32_lasts(float32x4_t a, float32x4_t b) {
+    return vcombine_f32(vget_high_f32(a), vget_high_f32(b));
+}
+SG_INLINE void vf32_partners(int k, vf32 a, vf32 b, vf32 *x, vf32 *y) {
+    switch (k) {
+        case 1:
+            *x = SG_EACH2(vf32, vtrn1q_f32, a, b);
+            *y = SG_EACH2(vf32, vtrn2q_f32, a, b);
+            break;
+        case 2:
+            *x = SG_EACH2(vf32, q32_firsts, a, b);
+            *y = SG_EACH2(vf32, q32_lasts, a, b);
+            break;
+        case 4: *x = (vf32){a.a, b.a, a.c, b.c}, *y = (vf32){a.b, b.b, a.d, b.d}; break;
+        default: *x = (vf32){a.a, a.b, b.a, b.b}, *y = (vf32){a.c, a.d, b.c, b.d};
+    }
+}
+SG_INLINE void vf64_partners(int k, vf64 a, vf64 b, vf64 *x, vf64 *y) {
+    switch (k) {
+        case 1:
+            *x = SG_EACH2(vf64, vtrn1q_f64, a, b);
+            *y = SG_EACH2(vf64, vtrn2q_f64, a, b);
+            break;
+        case 2: *x = (vf64){a.a, b.a, a.c, b.c}, *y = (vf64){a.b, b.b, a.d, b.d}; break;
+        default: *x = (vf64){a.a, a.b, b.a, b.b}, *y = (vf64){a.c, a.d, b.c, b.d};
+    }
+}
 
 /* Masks. */
 SG_INLINE uint64x2_t q64_not(uint64x2_t m) {

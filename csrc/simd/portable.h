@@ -363,6 +363,30 @@ SG_NOINLINE vf64 vf64_xor(vf64 a, int k) {
     for (int i = 0; i < 8; i++) other[i] = lane[i ^ k];
     return vf64_load(other);
 }
+SG_NOINLINE void vf32_partners(int k, vf32 a, vf32 b, vf32 *x, vf32 *y) {
+    float lane[2][16], lower[16], upper[16];
+    vf32_store(lane[0], a);
+    vf32_store(lane[1], b);
+    for (int i = 0; i < 16; i++) {
+        const float *row = lane[(i & k) != 0];
+        lower[i] = row[i & ~k];
+        upper[i] = row[i | k];
+    }
+    *x = vf32_load(lower);
+    *y = vf32_load(upper);
+}
+SG_NOINLINE void vf64_partners(int k, vf64 a, vf64 b, vf64 *x, vf64 *y) {
+    double lane[2][8], lower[8], upper[8];
+    vf64_store(lane[0], a);
+    vf64_store(lane[1], b);
+    for (int i = 0; i < 8; i++) {
+        const double *row = lane[(i & k) != 0];
+        lower[i] = row[i & ~k];
+        upper[i] = row[i | k];
+    }
+    *x = vf64_load(lower);
+    *y = vf64_load(upper);
+}
 
 /* Between the two types. */
 SG_INLINE qf64 lower_two(qf32 a) { return (qf64){(double)a[0], (double)a[1]}; }

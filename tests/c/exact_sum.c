@@ -342,7 +342,7 @@ static void FN(test_type)(void) {
     bool ok = true;
     /* words that are not needed here; portable.h has them not inline */
     (void)V(load_n), (void)V(store_n), (void)V(load_tile), (void)V(store_tile), (void)V(load_packed),
-        (void)V(store_packed), (void)V(xor);
+        (void)V(store_packed), (void)V(xor), (void)V(partners);
     for (int kind = 0; kind < KINDS; kind++)
         for (int k = 0; k < 8; k++) {
             const bool some = k / 2 == 1, top = k / 2 == 2;

@@ -712,6 +712,30 @@ static bool FN(test_xor)(void) {
     return true;
 }
 
+static bool FN(test_partners)(void) {
+    for (int i = 0; i + N < COUNT; i++) {
+        const REAL *p = FN(value) + i, *q = FN(value) + random_bits() % COUNT;
+        VEC a = V(load)(p), b = V(load)(q), lower, upper;
+        for (int k = 1; k < N; k *= 2) {
+            REAL low[N], high[N];
+            for (int l = 0; l < N; l++) {
+                const REAL *row = l & k ? q : p;
+                low[l] = row[l & ~k];
+                high[l] = row[l | k];
+            }
+            switch (k) {
+                case 1: V(partners)(1, a, b, &lower, &upper); break;
+                case 2: V(partners)(2, a, b, &lower, &upper); break;
+                case 4: V(partners)(4, a, b, &lower, &upper); break;
+                default: V(partners)(N / 2, a, b, &lower, &upper);
+            }
+            if (!FN(expect)("partners", lower, low, BITS, p, q, NULL)) return false;
+            if (!FN(expect)("partners", upper, high, BITS, p, q, NULL)) return false;
+        }
+    }
+    return true;
+}
+
 /* Masks: every one of them for select, not, any; random pairs for and, or. */
 static bool FN(test_select)(void) {
     for (unsigned m = 0; m < 1U << N; m++) {
@@ -819,6 +843,7 @@ static void FN(test_type)(void) {
     if (SG_FUSED) count("v" TYPE "_joinfma", FN(test_joins)("joinfma", 2)); /* else nearly, as fma is */
     RUN(exponent);
     RUN(xor);
+    RUN(partners);
     RUN(lt);
     RUN(eq);
     RUN(nlt);
