@@ -59,6 +59,37 @@ def test_the_axis_moves_to_the_end(isa, dtype, name, shape, axis, result, rng):
 
 
 @by_name
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 10, 15, 16, 17], ids=ids("n"))
+@pytest.mark.parametrize("kind", ["usual", "tiny", "masked", "special"])
+@pytest.mark.parametrize("temperature", [1.0, 0.25, 30.0])
+def test_rows_of_few_classes_together(isa, dtype, name, n, kind, temperature, rng):
+    """Whole tiles of matrices are made in lanes, the rows that are left one by one: with the same bits, also where entries are nearly 0, and where
+    matrices are not one behind the other."""
+    function = getattr(sg, name)
+    x = rng.normal(0, 2, (37, n)).astype(dtype)
+    if kind == "tiny":
+        x[::3, 0] = np.log(np.finfo(dtype).tiny) * temperature * np.linspace(0.3, 1.1, 13)
+    elif kind == "masked":
+        x[rng.random(x.shape) < 0.1] = -np.inf
+    elif kind == "special":
+        x[3, 0], x[20], x[30, n - 1] = np.nan, -np.inf, np.inf
+        x[7] += 2**20 if dtype == np.float32 else 2**45
+    whole = (
+        check(name, x, temperature=temperature)
+        if kind != "special"
+        else function(x, temperature=temperature)
+    )
+    for row, expected in zip(x, whole, strict=True):
+        assert_same_bits(function(row, temperature=temperature), expected)
+    memory = np.full((37, n * n + 3), 7, dtype)
+    strides = memory.strides[0], n * dtype.itemsize, dtype.itemsize
+    out = np.lib.stride_tricks.as_strided(memory, (37, n, n), strides)
+    function(x, temperature=temperature, out=out)
+    assert_same_bits(out.copy(), whole)
+    assert (memory[:, n * n :] == 7).all()
+
+
+@by_name
 @pytest.mark.parametrize("temperature", [0.5, 1, 3.0, 0.7])
 def test_temperature(isa, dtype, name, temperature, rng):
     check(name, rng.normal(0, 2, (4, 12)).astype(dtype), temperature=temperature)
