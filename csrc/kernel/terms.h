@@ -121,9 +121,9 @@ SG_INLINE int FN(joins)(int layout, int mode) {
 }
 /* In how many stages vectors go, each beside another one of its neighbours: three where a sum is joined, which leaves the registers that this takes, and of
  * float64 in lanes; of float32 there nothing is gained. */
-SG_INLINE int FN(stages)(int joint, int layout) {
+SG_INLINE int FN(stages)(int joint, int layout, int mode) {
     if (!SG_OVERLAPS || layout == LAYOUT_LONG) return 1;
-    return joint || (layout == LAYOUT_SHORT && !REAL_IS_FLOAT) ? 3 : 2;
+    return joint || (layout == LAYOUT_SHORT && !REAL_IS_FLOAT && !FN(has_runs)(mode)) ? 3 : 2;
 }
 /* Three of them, of two vectors at least: float32's chains are of 19, 16 and 22 cycles, where those above are of 19 and 37. Zen 2, us: (1, 151936) logsumexp 87.5 -> 78,
  * log_softmax 106 -> 98.5, (300, 1000) 180 -> 164, 192 -> 188; float64 (300, 4096) softmax 2170 -> 1960, loss + gradient 2440 -> 2150, (7777, 10) log_softmax 294 -> 283, loss
@@ -156,7 +156,7 @@ SG_BODY FN(sum) FN(sum_vectors)(int joint, int layout, int keep, int mode, int b
      * 80.5, loss + gradient 89.8 -> 87.8, float64 213 -> 204, 231 -> 219; (20000, 64) 569 -> 549; logarithms 1 % slower, long tiles in lanes 11 %. */
     const int u = keep && layout != LAYOUT_LONG && SG_SIDE_BY_SIDE > 2 ? 2 : SG_SIDE_BY_SIDE;
     const ptrdiff_t full = layout == LAYOUT_ACROSS ? n / VL : n, stop = end < full ? end : full;
-    const int stages = FN(stages)(joint, layout);
+    const int stages = FN(stages)(joint, layout, mode);
     if (SG_JOINS > 1 && joint) FN(sum_join_lanes)(&s);
     if (stages == 3 && stop - v >= 2) {
         FN(staged_terms)(joint, layout, keep, mode, beside, x, e, v, stop - 1, n, p, &s, next);
