@@ -26,8 +26,17 @@ PLATFORMS = [
 ]  # fmt: skip
 RELEASE = {f"{python}-{platform}" for python, platform in itertools.product(PYTHONS, PLATFORMS)}
 
-# Four instruction sets and GNU's OpenMP take 1.96 MiB by gcc 12, stripped.
+# Bytes. Four instruction sets and GNU's OpenMP take 1.96 MiB by gcc 12, stripped.
 LARGEST = 2 * 2**20
+SUFFIXES = {
+    ".py",
+    ".pyi",
+    ".pxd",
+    ".typed",
+}  # of the package; sources and generated C stay in the sdist
+GLIBC = (2, 28)  # of manylinux_2_28
+# The C library, the threads' runtime that auditwheel puts beside the package, and the loader.
+LINKED = re.compile(r"lib(c|m|pthread|gomp)\b.*|ld-linux.*|libc\.musl-.*")
 
 
 def identifier(wheel: Path) -> str:
