@@ -1,6 +1,7 @@
 /* fold.h - one number a row from rows that lie across, several together: lane r of the result is what the lanes of row r's vector
- * fold to. Half of the lanes of one row and half of another's make a vector (vT_partners), so that a row costs three operations in the place
- * of two for each of the log2(VL) steps, and no lane is stored and loaded by itself. Halves of a vector come first: on AVX2 they are registers. Included once per dtype, no include guard. */
+ * fold to. Half of the lanes of one row and half of another's make a vector (vT_partners), so that a row costs three operations in the
+ * place of two for each of the log2(VL) steps, and no lane is stored and loaded by itself. Halves of a vector come first: on AVX2 they are
+ * registers. Included once per dtype, no include guard. */
 
 SG_INLINE int FN(fold_sums_step)(int k, int bits, vreal v[], int count) {
     int i = 0;

@@ -1,7 +1,7 @@
 /* jacobian.h - the Jacobians, one C x C matrix a row. Included once per dtype, no include guard.
  *
- * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Of each term what its rounding took off is kept, or computed once more, so
- * that its two parts have no rounding. Off the diagonal -s_i s_j: float32 -q_i q_j, q_i = s_i rounded once; float64, whose exponentials are less exact,
+ * With p_i = e_i UP 2^-HEADROOM, normal wherever s_i is not 0, s_i = p_i / sum p. Of each term what its rounding took off is kept (in
+ * lanes), or computed once more, so that its two parts have no rounding. Off the diagonal -s_i s_j: float32 -q_i q_j, q_i = s_i rounded once; float64, whose exponentials are less exact,
  * -p_j (p_i / sum^2), both factors in two parts. On it s_i (others_i / sum), others_i the sum without p_i: for the
  * maximum it was summed that way, elsewhere 1 - s_i loses nothing, as s_i <= 1/2. All is divided by the temperature, q_i by its root. */
 
@@ -171,7 +171,7 @@ SG_NOINLINE void FN(make_tiny_jacobians)(ptrdiff_t n, const real *p, const real 
                                          const FN(line_factors) *f, real *out, ptrdiff_t stride) {
     FN(make_small_jacobians)(0, 1, n, p, rest, diagonal, f, out, stride);
 }
-/* Where a tile is so. */
+/* Whether a tile in lanes is made so: VL rows, and their matrices equally far apart, each without gaps. */
 SG_INLINE int FN(are_small_jacobians)(const FN(tile) *t, ptrdiff_t *stride) {
     const sg_array *out = &t->call->out;
     return t->rows == VL && t->n > 1 && t->n <= SG_JACOBIAN_N && !out->half && out->axis == t->n &&

@@ -1,7 +1,8 @@
 /* polynomials.h - what exp.h and log.h do in each type's own way: the scale and q of the one, P of the other, by Horner's rule,
- * or, of degree 7, by two of them, in the square, for the even and the odd powers: as many operations in the exponential, which needs r^2 anyway, one more in the logarithm, and a chain that is 12 cycles shorter, of which a few
- * vectors side by side do not hide all. Zen 2, us, float64: (300, 1000) softmax 447 -> 410, log_softmax 464 -> 430, (7777, 10) loss 300 -> 288, loss +
- * gradient 414 -> 392; in Estrin's way, one operation more, 429, 447, 284, 390. Included once. */
+ * or, of degree 7, by two of them, in the square, for the even and the odd powers: as many operations in the exponential, which needs
+ * r^2 anyway, one more in the logarithm, and a chain that is 12 cycles shorter, of which a few vectors side by side do not hide all. Zen 2,
+ * us, float64: (300, 1000) softmax 447 -> 410, log_softmax 464 -> 430, (7777, 10) loss 300 -> 288, loss + gradient 414 -> 392; in
+ * Estrin's way, one operation more, 429, 447, 284, 390. Included once. */
 #ifndef SG_POLYNOMIALS_H
 #define SG_POLYNOMIALS_H
 
