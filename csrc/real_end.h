@@ -54,6 +54,7 @@
 #undef vjoin
 #undef vjoinbits
 #undef vjoinfma
+#undef vheld
 #undef vexponent
 #undef vxor
 #undef vpartners

@@ -57,6 +57,7 @@
 #define vjoin vf32_join
 #define vjoinbits vf32_joinbits
 #define vjoinfma vf32_joinfma
+#define vheld vf32_held
 #define vexponent vf32_exponent
 #define vxor vf32_xor
 #define vpartners vf32_partners

@@ -57,6 +57,7 @@
 #define vjoin vf64_join
 #define vjoinbits vf64_joinbits
 #define vjoinfma vf64_joinfma
+#define vheld vf64_held
 #define vexponent vf64_exponent
 #define vxor vf64_xor
 #define vpartners vf64_partners

@@ -249,6 +249,8 @@ SG_INLINE vf32 vf32_subbits(vf32 a, vf32 b) {
 SG_INLINE vf64 vf64_subbits(vf64 a, vf64 b) {
     return _mm512_castsi512_pd(_mm512_sub_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
 }
+SG_INLINE vf32 vf32_held(vf32 a) { return a; }
+SG_INLINE vf64 vf64_held(vf64 a) { return a; }
 SG_INLINE vf32 vf32_exponent(vf32 a) {
     __m512i b = _mm512_sub_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(0x3f3504f3));
     return _mm512_cvtepi32_ps(_mm512_srai_epi32(b, 23));

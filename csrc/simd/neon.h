@@ -332,6 +332,8 @@ SG_INLINE vf32 vf32_addbits(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_addbits,
 SG_INLINE vf64 vf64_addbits(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_addbits, x, y); }
 SG_INLINE vf32 vf32_subbits(vf32 x, vf32 y) { return SG_EACH2(vf32, q32_subbits, x, y); }
 SG_INLINE vf64 vf64_subbits(vf64 x, vf64 y) { return SG_EACH2(vf64, q64_subbits, x, y); }
+SG_INLINE vf32 vf32_held(vf32 a) { return a; }
+SG_INLINE vf64 vf64_held(vf64 a) { return a; }
 SG_INLINE vf32 vf32_exponent(vf32 x) { return SG_EACH1(vf32, q32_exponent, x); }
 SG_INLINE vf64 vf64_exponent(vf64 x) { return SG_EACH1(vf64, q64_exponent, x); }
 SG_INLINE vf32 vf32_xor(vf32 x, int k) {

@@ -342,6 +342,8 @@ SG_INLINE qf64 qf64_exponent(qf64 a) {
     uf64 b = ((uf64)a - 0x3fe6a09e667f3bcdU + ((uint64_t)1 << 62)) >> 52;
     return __builtin_convertvector((if64)b, qf64) - 1024;
 }
+SG_INLINE vf32 vf32_held(vf32 a) { return a; }
+SG_INLINE vf64 vf64_held(vf64 a) { return a; }
 SG_INLINE vf32 vf32_exponent(vf32 a) {
     return (vf32){
         {qf32_exponent(a.q[0]), qf32_exponent(a.q[1]), qf32_exponent(a.q[2]), qf32_exponent(a.q[3])}};

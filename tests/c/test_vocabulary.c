@@ -582,6 +582,7 @@ TEST_PAIRS(max, SAME, V(max)(a, b), x > y ? x : y)
 TEST_PAIRS(min, SAME, V(min)(a, b), x < y ? x : y)
 TEST_PAIRS(addbits, BITS, V(addbits)(a, b), FN(from_bits)((UINT)(FN(to_bits)(x) + FN(to_bits)(y))))
 TEST_PAIRS(subbits, BITS, V(subbits)(a, b), FN(from_bits)((UINT)(FN(to_bits)(x) - FN(to_bits)(y))))
+TEST_PAIRS(held, BITS, V(addbits)(V(held)(a), b), FN(from_bits)((UINT)(FN(to_bits)(x) + FN(to_bits)(y))))
 TEST_PAIRS(lt, BITS, V(select)(V(lt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 1 : 0)
 TEST_PAIRS(eq, BITS, V(select)(V(eq)(a, b), V(set1)(1), V(set1)(0)), x == y ? 1 : 0)
 TEST_PAIRS(nlt, BITS, V(select)(V(nlt)(a, b), V(set1)(1), V(set1)(0)), x < y ? 0 : 1)
@@ -841,6 +842,7 @@ static void FN(test_type)(void) {
     count("v" TYPE "_join", FN(test_joins)("join", 0));
     count("v" TYPE "_joinbits", FN(test_joins)("joinbits", 1));
     if (SG_FUSED) count("v" TYPE "_joinfma", FN(test_joins)("joinfma", 2)); /* else nearly, as fma is */
+    RUN(held);
     RUN(exponent);
     RUN(xor);
     RUN(partners);
