@@ -332,6 +332,8 @@ SG_INLINE vf64 vf64_subbits(vf64 a, vf64 b) {
     return (vf64){{(qf64)((uf64)a.q[0] - (uf64)b.q[0]), (qf64)((uf64)a.q[1] - (uf64)b.q[1]),
                    (qf64)((uf64)a.q[2] - (uf64)b.q[2]), (qf64)((uf64)a.q[3] - (uf64)b.q[3])}};
 }
+SG_INLINE vf32 vf32_held(vf32 a) { return a; }
+SG_INLINE vf64 vf64_held(vf64 a) { return a; }
 /* a bias keeps the difference positive: C leaves the right shift of a negative one open */
 SG_INLINE qf32 qf32_exponent(qf32 a) {
     uf32 b = ((uf32)a - 0x3f3504f3U + ((uint32_t)1 << 30)) >> 23;
@@ -342,8 +344,6 @@ SG_INLINE qf64 qf64_exponent(qf64 a) {
     uf64 b = ((uf64)a - 0x3fe6a09e667f3bcdU + ((uint64_t)1 << 62)) >> 52;
     return __builtin_convertvector((if64)b, qf64) - 1024;
 }
-SG_INLINE vf32 vf32_held(vf32 a) { return a; }
-SG_INLINE vf64 vf64_held(vf64 a) { return a; }
 SG_INLINE vf32 vf32_exponent(vf32 a) {
     return (vf32){
         {qf32_exponent(a.q[0]), qf32_exponent(a.q[1]), qf32_exponent(a.q[2]), qf32_exponent(a.q[3])}};
