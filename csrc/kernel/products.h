@@ -46,7 +46,7 @@ SG_INLINE FN(dot_parts) FN(parts_of)(wide dot) {
     const vreal high = FN(wide_round)(dot);
     return (FN(dot_parts)){high, vsub(vset1(0), FN(wide_rest)(dot, high))};
 }
-/* Short rows of unaligned memory are bound by loads. Zen 2, us, y loaded twice, and once: (20000, 64) 559 -> 524, (2000, 128) 84 -> 79. */
+/* Short rows of unaligned memory are bound by loads. Zen 2, us, y loaded twice, and once: (20000, 64) 528 -> 501, (2000, 128) 84 -> 79. */
 SG_INLINE vreal FN(times_difference)(vreal y, vreal g, vreal high, vreal minus_low) {
     y = vheld(y);
     return vfma(y, vsub(g, high), vmul(y, minus_low));
